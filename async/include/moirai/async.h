@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* All of async. */
+#ifndef MOIRAI_ASYNC_H
+#define MOIRAI_ASYNC_H
+
+#include <moirai/core.h>
+
+#endif

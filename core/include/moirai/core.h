@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* All of core: the vocabulary of the library. */
+#ifndef MOIRAI_CORE_H
+#define MOIRAI_CORE_H
+
+#include <moirai/core/alloc.h>
+#include <moirai/core/atomic.h>
+#include <moirai/core/base.h>
+#include <moirai/core/clock.h>
+#include <moirai/core/executor.h>
+#include <moirai/core/os.h>
+#include <moirai/core/park.h>
+#include <moirai/core/status.h>
+#include <moirai/core/task.h>
+
+#endif
