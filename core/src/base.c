@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os_internal.h"
+#include <moirai/core/os.h>
 
 /* One line in a buffer of our own and one write: it may run in a signal handler or on any stack. */
 struct panic_line {
@@ -41,6 +41,6 @@ void moirai_panic(const char *file, int line, const char *what)
 	append(&out, ": ");
 	append(&out, what ? what : "?");
 	out.text[out.size++] = '\n';
-	moirai__os_stderr(out.text, out.size);
+	moirai_os_write(2, out.text, out.size);
 	abort();
 }

@@ -15,9 +15,6 @@ int moirai__os_barrier(void);
 /* Calls fn in the child of every fork(); once per fn, at start. No effect where there is no fork. */
 void moirai__os_at_fork_child(void (*fn)(void));
 
-/* Writes to the standard error output; safe in a signal handler. */
-void moirai__os_stderr(const char *text, size_t size_bytes);
-
 #ifndef _WIN32
 /* What os_unix.c asks of os_linux.c or os_posix.c. */
 void moirai__os_thread_name(const char *name);       /* names the calling thread */

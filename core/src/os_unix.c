@@ -37,6 +37,11 @@ uint64_t moirai_os_clock(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t moirai_os_clock_wall(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
 uint64_t moirai_os_thread_cpu(void)
 {
 	return read_clock(CLOCK_THREAD_CPUTIME_ID);
@@ -154,6 +159,53 @@ int moirai_os_thread_create(moirai_os_thread *thread, const moirai_os_thread_att
 int moirai_os_thread_join(moirai_os_thread thread)
 {
 	return -pthread_join((pthread_t)thread.handle_, NULL);
+}
+
+/* --- exit hooks --- */
+
+struct exit_hooks {
+	unsigned count;
+	struct {
+		void (*fn)(void *slot);
+		void *slot;
+	} hooks[MOIRAI_OS_EXIT_HOOKS_MAX];
+};
+
+static __thread struct exit_hooks exit_hooks;
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static int exit_error;
+
+/* The key's value is the thread's list: set by the first hook, which makes the system call us. */
+static void run_exit_hooks(void *list)
+{
+	struct exit_hooks *mine = list;
+	while (mine->count > 0) {
+		unsigned last = --mine->count;
+		mine->hooks[last].fn(mine->hooks[last].slot);
+	}
+}
+
+static void make_exit_key(void)
+{
+	exit_error = pthread_key_create(&exit_key, run_exit_hooks);
+}
+
+/* noinline: a thread-local's address must not live over a park. */
+MOIRAI_NOINLINE int moirai_os_thread_exit_hook(void (*fn)(void *slot), void *slot)
+{
+	struct exit_hooks *mine = &exit_hooks;
+	if (!fn)
+		return -EINVAL;
+	if (mine->count == MOIRAI_OS_EXIT_HOOKS_MAX)
+		return -ENOSPC;
+	pthread_once(&exit_once, make_exit_key);
+	if (exit_error || pthread_setspecific(exit_key, mine) != 0)
+		return -ENOMEM;
+	mine->hooks[mine->count].fn = fn;
+	mine->hooks[mine->count].slot = slot;
+	mine->count++;
+	return 0;
 }
 
 /* --- memory --- */
@@ -311,15 +363,19 @@ void moirai__os_at_fork_child(void (*fn)(void))
 	pthread_atfork(NULL, NULL, fn);
 }
 
-void moirai__os_stderr(const char *text, size_t size_bytes)
+int moirai_os_write(int fd, const void *buffer, size_t size_bytes)
 {
+	const char *at = buffer;
+	if (!buffer && size_bytes)
+		return -EINVAL;
 	while (size_bytes > 0) {
-		ssize_t n = write(STDERR_FILENO, text, size_bytes);
+		ssize_t n = write(fd, at, size_bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;
-		text += n;
+			return n < 0 ? -errno : -EIO;
+		at += n;
 		size_bytes -= (size_t)n;
 	}
+	return 0;
 }

@@ -42,6 +42,9 @@ MOIRAI_API uint64_t moirai_os_ticks(void);
 /** Ticks per second of moirai_os_ticks(); measured once, a few ms on the first call. */
 MOIRAI_API uint64_t moirai_os_ticks_per_second(void);
 
+/** Wall-clock time: ns since 1970-01-01 00:00 UTC. It may jump; for time stamps only. */
+MOIRAI_API uint64_t moirai_os_clock_wall(void);
+
 /** CPU time that the calling thread has used, in ns. */
 MOIRAI_API uint64_t moirai_os_thread_cpu(void);
 
@@ -56,12 +59,25 @@ typedef struct moirai_os_thread_attr {
 	size_t stack_size_bytes; /* 0: the system's default */
 } moirai_os_thread_attr;
 
-/** Starts fn(arg) on a new thread. attr may be NULL. -EAGAIN or -ENOMEM when the system refuses. */
+/**
+ * Starts fn(arg) on a new thread. attr may be NULL; a stack size below the system's least is raised.
+ * The thread has all signals blocked but the profiler's and those that an instruction raises: signals
+ * go to the application's own threads. -EAGAIN or -ENOMEM when the system refuses, -EINVAL.
+ */
 MOIRAI_API int moirai_os_thread_create(moirai_os_thread *thread, const moirai_os_thread_attr *attr,
 	void (*fn)(void *arg), void *arg);
 
 /** Waits until the thread has returned and releases it. Once per thread. */
 MOIRAI_API int moirai_os_thread_join(moirai_os_thread thread);
+
+/* How many exit hooks a thread may have: each component that keeps something per thread needs one. */
+#define MOIRAI_OS_EXIT_HOOKS_MAX 8
+
+/**
+ * fn(slot) is called by the calling thread when it ends, the last hook first; any thread, foreign
+ * ones too, but not the one that returns from main(). -ENOSPC beyond MOIRAI_OS_EXIT_HOOKS_MAX, -ENOMEM.
+ */
+MOIRAI_API int moirai_os_thread_exit_hook(void (*fn)(void *slot), void *slot);
 
 /** A number that names the calling thread while it lives; never 0. */
 MOIRAI_API uint64_t moirai_os_thread_id(void);
@@ -110,7 +126,7 @@ MOIRAI_API int moirai_os_cpu_current(void);
 
 /**
  * How many threads may run at once: the affinity mask, bounded by the cgroup's CPU quota rounded
- * up (v1 and v2, every level of the hierarchy). At least 1.
+ * up (v1 and v2, every level of the hierarchy). At least 1. Reads files, some 100 us: for start-up.
  */
 MOIRAI_API unsigned moirai_os_cpus_usable(void);
 
@@ -130,26 +146,36 @@ typedef enum moirai_os_map_flags {
  */
 MOIRAI_API int moirai_os_map(void **address, size_t size_bytes, size_t alignment, unsigned flags);
 
-/** Returns a mapping of moirai_os_map() whole. */
+/** Returns a mapping of moirai_os_map() whole. -EINVAL when it cannot be one. */
 MOIRAI_API int moirai_os_unmap(void *address, size_t size_bytes);
 
-/** Gives the pages' memory back; they read as zero afterwards (guards stay). */
+/** Gives the pages' memory back; they read as zero afterwards. Marker guards stay. -EINVAL. */
 MOIRAI_API int moirai_os_discard(void *address, size_t size_bytes);
 
-/**
- * Makes `count` pages-ranges of guard_bytes at address, address + stride, ... fault on access.
- * Guard markers where the kernel has them (no extra mappings), else protection. *kind receives how.
- */
 typedef enum moirai_os_guard_kind {
 	MOIRAI_OS_GUARD_NONE,
 	MOIRAI_OS_GUARD_MARKER,  /* MADV_GUARD_INSTALL: costs no mapping */
 	MOIRAI_OS_GUARD_PROTECT, /* mprotect: each guard splits a mapping, vm.max_map_count is the limit */
 } moirai_os_guard_kind;
+
+/**
+ * Makes `count` ranges of guard_bytes at address, address + stride_bytes, ... fault on access: by
+ * guard markers where the kernel has them, else by protection. *kind receives how: all of them or
+ * none, and none is no error: protected guards are limited to a quarter of vm.max_map_count in the
+ * process, and beyond that the caller uses canaries. A guard goes when its mapping is unmapped.
+ * -ENOMEM (kernel memory; some markers may be set), -EINVAL.
+ */
 MOIRAI_API int moirai_os_guard(void *address, size_t guard_bytes, size_t stride_bytes, size_t count,
 	moirai_os_guard_kind *kind);
 
-/** Fills buffer with random bytes from the system. */
+/** Fills buffer with random bytes from the system, fit for keys. -EIO. */
 MOIRAI_API int moirai_os_random(void *buffer, size_t size_bytes);
+
+/**
+ * Writes the whole buffer to a file descriptor, over signals and partial writes. 0 or -errno; safe in
+ * a signal handler.
+ */
+MOIRAI_API int moirai_os_write(int fd, const void *buffer, size_t size_bytes);
 
 /** "linux", "posix" or "windows": which os_*.c this is. */
 MOIRAI_API const char *moirai_os_name(void);
