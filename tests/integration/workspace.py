@@ -106,7 +106,18 @@ def rules(root):
     bare = [str(p.relative_to(root)) for p in files
             if not p.read_text(errors='replace').startswith('/* SPDX-License-Identifier: MIT */')]
     tap.add('each file names its licence', bare)
+    tap.add('each exported symbol is documented',
+            [problem for p in files
+             if p.suffix == '.h' and 'internal' not in p.parts for problem in undocumented(p)])
     return tap.finish()
+
+
+def undocumented(path):
+    """Exported declarations that no comment stands before."""
+    lines = path.read_text(errors='replace').splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith('MOIRAI_API') and not (number and lines[number - 1].rstrip().endswith('*/')):
+            yield f'{path.name}:{number + 1}: {line}'
 
 
 def headers(root, generated, *names):
