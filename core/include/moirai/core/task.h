@@ -65,6 +65,44 @@ MOIRAI_API const char *moirai_priority_name(moirai_priority priority);
 /* 64 bits: worker, generation, slot. 0 is no task. Never reused while a handle lives. */
 typedef uint64_t moirai_task_id;
 
+/**
+ * What every executor does first with the attributes it gets: copies *attr to *out, as this version
+ * of the library knows them, and checks the range of each. attr NULL: the defaults. A struct of
+ * another version is fine as long as what this one does not know is zero. The name is not copied,
+ * only cut in its meaning: moirai_task_name_copy().
+ *
+ * 0; -EINVAL: out is NULL, or an attribute is out of range (the detail says which); -E2BIG: the
+ * caller's struct is newer and asks for something that this version cannot do.
+ */
+MOIRAI_API int moirai_task_attr_read(moirai_task_attr *out, const moirai_task_attr *attr);
+
+/**
+ * Copies at most MOIRAI_TASK_NAME_MAX bytes of a name, never half a UTF-8 character, and terminates
+ * it. name NULL: "". Returns the bytes copied. `buffer` holds MOIRAI_TASK_NAME_MAX + 1.
+ */
+MOIRAI_API size_t moirai_task_name_copy(char *buffer, const char *name);
+
+/* The task that is running: a copy, the caller's to keep. */
+typedef struct moirai_ctx {
+	moirai_task_id id;
+	moirai_task_id parent;    /* who spawned it; 0: a plain thread */
+	moirai_executor *executor;
+	moirai_cancel *cancel;    /* the token it was spawned with, borrowed; NULL: none */
+	void *user;               /* moirai_task_attr.user */
+	uint64_t cost_ns;         /* the estimate it was spawned with; 0: unknown */
+	uint64_t deadline_ns;     /* absolute; MOIRAI_NEVER: none */
+	uint64_t trace_id;        /* 0: none */
+	int32_t priority;         /* moirai_priority */
+	int32_t worker;           /* which one runs it now; stale after a park */
+	char name[MOIRAI_TASK_NAME_MAX + 1]; /* "" when it has none */
+} moirai_ctx;
+
+/**
+ * Describes the task that calls. 0; -ENOENT: a plain thread, or a worker between two tasks;
+ * -ENOTSUP: its executor keeps no such record; -EINVAL: ctx is NULL. Copies about 100 bytes.
+ */
+MOIRAI_API int moirai_ctx_current(moirai_ctx *ctx);
+
 MOIRAI_END_DECLS
 
 #endif

@@ -17,6 +17,7 @@
 MOIRAI_BEGIN_DECLS
 
 struct moirai__context;
+struct moirai_ctx; /* <moirai/core/task.h> */
 
 /* What a fiber that leaves owes to park. Opaque; copied as it is. */
 typedef uintptr_t moirai__park_ticket;
@@ -52,6 +53,11 @@ typedef struct moirai__context_ops {
 	 * while the fiber is parked: loads only.
 	 */
 	bool (*cancelled)(struct moirai__fiber *fiber);
+	/*
+	 * Fills every field of *ctx for the task that runs on this context now. 0, or -ENOENT when none
+	 * does. Called on the context's own thread; may not park. NULL: not supported.
+	 */
+	int (*describe)(struct moirai__context *context, struct moirai_ctx *ctx);
 } moirai__context_ops;
 
 /*
@@ -70,6 +76,8 @@ typedef struct moirai__fiber {
 typedef struct moirai__context {
 	const moirai__context_ops *ops;
 	moirai__fiber *fiber; /* the fiber that runs on this worker now; NULL: park blocks the thread */
+	int32_t worker;       /* its index in the executor: for observers and logs */
+	int32_t reserved_;
 } moirai__context;
 
 /**
