@@ -128,15 +128,16 @@ MOIRAI_API int moirai_config_reload(moirai_config *config, const char *path, uns
  * a key of another type. No allocation; a search by name, about 100 ns: read it once, at the start.
  */
 MOIRAI_API int moirai_config_get_bool(const moirai_config *config, const char *key, bool *value);
+/** As get_bool. */
 MOIRAI_API int moirai_config_get_int(const moirai_config *config, const char *key, int64_t *value);
-/** In bytes. */
+/** As get_bool; in bytes. */
 MOIRAI_API int moirai_config_get_size(const moirai_config *config, const char *key, uint64_t *value);
-/** In nanoseconds. */
+/** As get_bool; in nanoseconds. */
 MOIRAI_API int moirai_config_get_duration(
 	const moirai_config *config, const char *key, uint64_t *value_ns);
-/** The index into the key's choices. */
+/** As get_bool; the index into the key's choices. */
 MOIRAI_API int moirai_config_get_enum(const moirai_config *config, const char *key, unsigned *value);
-/** The string stays valid until the configuration is changed or destroyed. */
+/** As get_bool; the string stays valid until the configuration is changed or destroyed. */
 MOIRAI_API int moirai_config_get_string(
 	const moirai_config *config, const char *key, const char **value);
 

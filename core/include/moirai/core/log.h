@@ -170,8 +170,9 @@ typedef struct moirai_log_site {
 	uint64_t budget_; /* second << 32 | lines asked for in it */
 } moirai_log_site;
 
-/* Private: the threshold in force; the slow half. */
+/** Private: the threshold in force. */
 MOIRAI_API extern int32_t moirai__log_threshold;
+/** Private: the slow half. */
 MOIRAI_API MOIRAI_COLD void moirai__log_write(
 	moirai_log_site *site, const moirai_kv *fields, size_t count);
 

@@ -99,9 +99,10 @@ typedef struct moirai_observer_stats {
 /** Fills *stats; approximate while events are emitted. Never fails. */
 MOIRAI_API void moirai_observer_stats_get(moirai_observer_stats *stats);
 
-/* Private: the chain in force, NULL for none, and what lies behind the branch. */
 struct moirai__observer_chain;
+/** Private: the chain in force, NULL for none. */
 MOIRAI_API extern struct moirai__observer_chain *moirai__observer_current;
+/** Private: what lies behind the branch. */
 MOIRAI_API MOIRAI_COLD void moirai__observe(moirai_event kind, const void *object);
 
 /* Is anybody attached? Lets a caller skip the work of preparing an event. */

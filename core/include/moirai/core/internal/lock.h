@@ -21,8 +21,9 @@ typedef struct moirai__lock {
 	uint32_t word_;
 } moirai__lock;
 
-/** The slow halves; called by the inline ones alone. */
+/** The slow half of acquire, called by it alone. */
 MOIRAI_API void moirai__lock_slow(moirai__lock *lock);
+/** The slow half of release, called by it alone. */
 MOIRAI_API void moirai__unlock_slow(moirai__lock *lock);
 
 /** Takes the lock; about 5 ns when it is free. Not recursive. */
