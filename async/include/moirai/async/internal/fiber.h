@@ -53,10 +53,17 @@ struct moirai__fiber {
 	} tool;
 	uint64_t outer_words; /* MOIRAI__FIBER_FP: the words of whoever switched to it */
 	uint64_t own_words;   /* MOIRAI__FIBER_FP: its own, while suspended */
+#if MOIRAI_ASAN
+	/* The stack it was left on: not its own while it runs a coroutine. Written by the successor. */
+	const void *left_low;
+	size_t left_size;
+	struct moirai__fiber *left_for_us; /* whom we were switched to from */
+	uintptr_t pad_;
+#endif
 	/* The embedder's fields follow. */
 };
 
-#if UINTPTR_MAX > 0xffffffffu
+#if UINTPTR_MAX > 0xffffffffu && !MOIRAI_ASAN
 MOIRAI_STATIC_ASSERT(offsetof(struct moirai__fiber, fake_stack) == 64, "the hot part is one line");
 MOIRAI_STATIC_ASSERT(sizeof(struct moirai__fiber) == 96, "embedders count on the second half line");
 #endif
@@ -79,18 +86,30 @@ MOIRAI_API void moirai__fiber_native_fini(struct moirai__fiber *fiber);
 MOIRAI_API void moirai__fiber_leave_slow(struct moirai__fiber *from);
 MOIRAI_API void moirai__fiber_enter_slow(struct moirai__fiber *self);
 
-static MOIRAI_ALWAYS_INLINE void moirai__fiber_announce(
-	struct moirai__fiber *to, void **fake_stack_save)
+/* Before the switch: the tools learn that `from` is left for `to`. dying: ASan drops the books. */
+static MOIRAI_ALWAYS_INLINE void moirai__fiber_depart(
+	struct moirai__fiber *from, struct moirai__fiber *to, bool dying)
 {
+	(void)from;
 	(void)to;
-	(void)fake_stack_save;
+	(void)dying;
 #if MOIRAI_ASAN
-	__sanitizer_start_switch_fiber(
-		fake_stack_save, to->stack_low, (size_t)(to->stack_high - to->stack_low));
+	to->left_for_us = from;
+	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake_stack, to->left_low, to->left_size);
 #endif
 #if MOIRAI_TSAN
-	/* Inlined next to the switch: no function of the old fiber is left in between. */
+	/* Inlined next to the switch: no function of the old fiber ends in between. */
 	__tsan_switch_to_fiber(to->tool.tsan, 0);
+#endif
+}
+
+/* After the switch, on the stack of `self`. */
+static MOIRAI_ALWAYS_INLINE void moirai__fiber_arrive(struct moirai__fiber *self)
+{
+	(void)self;
+#if MOIRAI_ASAN
+	__sanitizer_finish_switch_fiber(
+		self->fake_stack, &self->left_for_us->left_low, &self->left_for_us->left_size);
 #endif
 }
 
@@ -103,11 +122,9 @@ static MOIRAI_ALWAYS_INLINE void moirai__fiber_switch(
 {
 	if (MOIRAI_UNLIKELY(from->flags & (MOIRAI__FIBER_FP | MOIRAI__FIBER_CANARY)))
 		moirai__fiber_leave_slow(from);
-	moirai__fiber_announce(to, &from->fake_stack);
+	moirai__fiber_depart(from, to, false);
 	moirai__switch(&from->words, &to->words);
-#if MOIRAI_ASAN
-	__sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
-#endif
+	moirai__fiber_arrive(from);
 	if (MOIRAI_UNLIKELY(from->flags & MOIRAI__FIBER_FP))
 		moirai__fiber_enter_slow(from);
 }
@@ -121,7 +138,7 @@ static MOIRAI_ALWAYS_INLINE MOIRAI_NORETURN void moirai__fiber_exit(
 {
 	if (MOIRAI_UNLIKELY(from->flags & (MOIRAI__FIBER_FP | MOIRAI__FIBER_CANARY)))
 		moirai__fiber_leave_slow(from);
-	moirai__fiber_announce(to, NULL); /* NULL: ASan drops the fake stack */
+	moirai__fiber_depart(from, to, true);
 	moirai__switch(&from->words, &to->words);
 	__builtin_unreachable();
 }

@@ -50,6 +50,7 @@ struct moirai__stack_slab {
 	uint32_t carved;      /* under the lock; regions [0, carved) hold fiber blocks */
 	uint32_t guarded;     /* regions that have a guard page */
 	uint8_t guard_kind;   /* moirai_os_guard_kind of the last batch */
+	uint8_t batch_flags;  /* of the regions in the last batch of guards */
 	uint32_t lock;
 	struct moirai__fiber *batches; /* free stacks: a list of chains */
 	uint32_t free;                 /* stacks in those chains */
