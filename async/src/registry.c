@@ -7,28 +7,27 @@
 #include "registry.h"
 
 #include <moirai/core/atomic.h>
-
-#include "spin.h"
+#include <moirai/core/internal/lock.h>
 
 static struct moirai__stack_pool *pools;
-static uint32_t pools_lock;
+static moirai__lock pools_lock;
 
 void moirai__stack_registry_add(struct moirai__stack_pool *pool)
 {
-	moirai__spin_lock(&pools_lock);
+	moirai__lock_acquire(&pools_lock);
 	pool->next = pools;
 	moirai_store_release(&pools, pool); /* release: pairs with the acquire in guard_owner */
-	moirai__spin_unlock(&pools_lock);
+	moirai__lock_release(&pools_lock);
 }
 
 void moirai__stack_registry_remove(struct moirai__stack_pool *pool)
 {
-	moirai__spin_lock(&pools_lock);
+	moirai__lock_acquire(&pools_lock);
 	struct moirai__stack_pool **link = &pools;
 	while (*link != pool)
 		link = &(*link)->next;
 	moirai_store_release(link, pool->next); /* release: as in add */
-	moirai__spin_unlock(&pools_lock);
+	moirai__lock_release(&pools_lock);
 }
 
 const struct moirai__fiber *moirai__stack_guard_owner(

@@ -15,8 +15,8 @@
  *  4. More than warm_max free stacks in a slab: the memory of the chain that comes in next is given
  *     back, but for the top pages with the blocks.
  *
- * Where a guard page costs mappings (no guard markers), at most guards_max regions have one. The
- * others have MOIRAI__FIBER_CANARY: the words below the stack are zero, as the system gave them, and
+ * Where a guard page costs mappings (no guard markers), moirai_os_guard() refuses to spend too many.
+ * Regions without a guard have MOIRAI__FIBER_CANARY: the words below the stack are zero, as the system gave them, and
  * are looked at whenever the fiber is left or freed. Zero needs no write: a canary of another value
  * would double the memory of a parked fiber.
  *
@@ -25,12 +25,12 @@
  */
 #include <moirai/async/internal/stack.h>
 #include <moirai/core/atomic.h>
+#include <moirai/core/internal/lock.h>
 
 #include <errno.h>
 
 #include "registry.h"
 #include "sanitizer.h"
-#include "spin.h"
 
 #define GUARD_BATCH 64
 #define CARVE_BATCH 4
@@ -38,8 +38,6 @@
 #define COLOURS 16
 #define CANARY_WORDS 8
 #define WARM_MAX_DEFAULT 4096
-/* Each guard splits a mapping in two, and Linux allows 65530 mappings by default: take a quarter. */
-#define GUARDS_MAX_DEFAULT 16000
 
 #if UINTPTR_MAX > 0xffffffffu && !defined(_WIN32)
 /* 4, 64, 16 and 16 GiB of address space; a process has 128 TiB. */
@@ -115,17 +113,12 @@ static int slab_reserve(struct moirai__stack_slab *slab, uint32_t wished)
 	return 0;
 }
 
-/* Gives regions [first, first + count) their guards, as long as they are affordable. */
+/* Gives regions [first, first + count) their guards: how many got one, all or none. */
 static uint32_t slab_guard(struct moirai__stack_pool *pool, struct moirai__stack_slab *slab,
 	uint32_t first, uint32_t count)
 {
 	moirai_os_guard_kind kind = MOIRAI_OS_GUARD_NONE;
-	uint32_t guards = 0;
-	for (unsigned i = 0; i < MOIRAI__STACK_CLASSES; i++)
-		guards += moirai_load_relaxed(&pool->slabs[i].guarded); /* relaxed: a budget, not exact */
 	if (pool->attr.no_guards)
-		return 0;
-	if (slab->guard_kind == MOIRAI_OS_GUARD_PROTECT && guards + count > pool->attr.guards_max)
 		return 0;
 	char *base = slab->base + (size_t)first * slab->region_bytes;
 	if (moirai_os_guard(base, pool->page_bytes, slab->region_bytes, count, &kind) < 0)
@@ -204,11 +197,11 @@ int moirai__stack_refill(struct moirai__stack_pool *pool, struct moirai__stack_c
 {
 	struct moirai__stack_slab *slab = &pool->slabs[size_class];
 	struct moirai__fiber *chain = NULL;
-	moirai__spin_lock(&slab->lock);
+	moirai__lock_acquire(&slab->lock);
 	int got = chain_pop(slab, &chain);
 	if (!got)
 		got = slab_carve(pool, slab, &chain);
-	moirai__spin_unlock(&slab->lock);
+	moirai__lock_release(&slab->lock);
 	if (got <= 0)
 		return got < 0 ? got : -ENOMEM;
 	cache->head[size_class] = chain;
@@ -235,10 +228,10 @@ static void chain_give(struct moirai__stack_pool *pool, moirai__stack_class size
 	/* relaxed: a watermark; the chain is still ours, so no lock is held over the system calls */
 	if (moirai_load_relaxed(&slab->free) >= pool->attr.warm_max)
 		discards = chain_discard(pool, chain);
-	moirai__spin_lock(&slab->lock);
+	moirai__lock_acquire(&slab->lock);
 	slab->discards += discards;
 	chain_push(slab, chain, length);
-	moirai__spin_unlock(&slab->lock);
+	moirai__lock_release(&slab->lock);
 }
 
 void moirai__stack_spill(struct moirai__stack_pool *pool, struct moirai__stack_cache *cache,
@@ -278,8 +271,6 @@ int moirai__stack_pool_init(struct moirai__stack_pool *pool, const moirai__stack
 		return -EINVAL;
 	if (!a->warm_max)
 		a->warm_max = WARM_MAX_DEFAULT;
-	if (!a->guards_max)
-		a->guards_max = GUARDS_MAX_DEFAULT;
 	for (unsigned i = 0; i < MOIRAI__STACK_CLASSES; i++) {
 		if (!a->regions_max[i])
 			a->regions_max[i] = regions_default[i];
@@ -336,7 +327,7 @@ void moirai__stack_pool_stats(
 	struct moirai__stack_pool *pool, moirai__stack_class size_class, moirai__stack_stats *stats)
 {
 	struct moirai__stack_slab *slab = &pool->slabs[size_class];
-	moirai__spin_lock(&slab->lock);
+	moirai__lock_acquire(&slab->lock);
 	*stats = (moirai__stack_stats){
 		.reserved_bytes = (uint64_t)slab->regions_max * slab->region_bytes,
 		.regions_max = slab->regions_max,
@@ -346,5 +337,5 @@ void moirai__stack_pool_stats(
 		.guard_kind = (moirai_os_guard_kind)slab->guard_kind,
 		.discards = slab->discards,
 	};
-	moirai__spin_unlock(&slab->lock);
+	moirai__lock_release(&slab->lock);
 }

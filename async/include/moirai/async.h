@@ -3,6 +3,7 @@
 #ifndef MOIRAI_ASYNC_H
 #define MOIRAI_ASYNC_H
 
+#include <moirai/async/coroutine.h>
 #include <moirai/core.h>
 
 #endif

@@ -16,6 +16,7 @@
 #define MOIRAI_ASYNC_INTERNAL_STACK_H
 
 #include <moirai/async/internal/fiber.h>
+#include <moirai/core/internal/lock.h>
 #include <moirai/core/os.h>
 
 MOIRAI_BEGIN_DECLS
@@ -36,7 +37,6 @@ typedef struct moirai__stack_attr {
 	/* Wished number of regions per class; 0: the default. Halved until the address space fits. */
 	uint32_t regions_max[MOIRAI__STACK_CLASSES];
 	uint32_t warm_max;   /* free stacks that keep their memory, per class; 0: 4096 */
-	uint32_t guards_max; /* where a guard costs a mapping; 0: a quarter of the system's limit */
 	bool no_guards;      /* canaries only */
 	/* For the overflow report, in a signal handler: the name (may be NULL) and number to print. */
 	void (*describe)(const struct moirai__fiber *fiber, const char **name, uint64_t *id);
@@ -51,7 +51,7 @@ struct moirai__stack_slab {
 	uint32_t guarded;     /* regions that have a guard page */
 	uint8_t guard_kind;   /* moirai_os_guard_kind of the last batch */
 	uint8_t batch_flags;  /* of the regions in the last batch of guards */
-	uint32_t lock;
+	moirai__lock lock;
 	struct moirai__fiber *batches; /* free stacks: a list of chains */
 	uint32_t free;                 /* stacks in those chains */
 	uint64_t discards;             /* stacks whose memory was given back so far */
