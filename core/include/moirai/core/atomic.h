@@ -26,12 +26,14 @@ MOIRAI_BEGIN_DECLS
 uint64_t moirai_model_load(const void *p, unsigned size, int order);
 void moirai_model_store(void *p, uint64_t value, unsigned size, int order);
 uint64_t moirai_model_rmw(void *p, int op, uint64_t operand, unsigned size, int order);
-bool moirai_model_cas(
-	void *p, void *expected, uint64_t desired, unsigned size, int success, int failure);
+bool moirai_model_cas(void *p, void *expected, uint64_t desired, unsigned size, bool weak,
+	int success, int failure);
 void moirai_model_fence(int order);
 void moirai_model_fence_light(void);
 void moirai_model_fence_heavy(void);
 void moirai_model_relax(void);
+/* The tester's number of the calling thread, 0 .. 15. */
+unsigned moirai_model_self(void);
 /* Marks a plain access, so that the tester finds data races on it. */
 void moirai_model_plain(const volatile void *p, unsigned size, bool write);
 
@@ -52,7 +54,7 @@ enum { MOIRAI_MODEL_XCHG, MOIRAI_MODEL_ADD, MOIRAI_MODEL_SUB, MOIRAI_MODEL_OR, M
 #define moirai__fetch_and(p, v, o) moirai__rmw(p, MOIRAI_MODEL_AND, v, o)
 #define moirai__fetch_xor(p, v, o) moirai__rmw(p, MOIRAI_MODEL_XOR, v, o)
 #define moirai__cas(p, e, d, weak, s, f)                                                           \
-	moirai_model_cas((p), (e), (uint64_t)(MOIRAI__TYPE(p))(d), sizeof(*(p)), (s), (f))
+	moirai_model_cas((p), (e), (uint64_t)(MOIRAI__TYPE(p))(d), sizeof(*(p)), (weak), (s), (f))
 #define moirai__fence(o) moirai_model_fence(o)
 
 #define MOIRAI_RD(lvalue) (moirai_model_plain(&(lvalue), sizeof(lvalue), false), (lvalue))
