@@ -12,6 +12,7 @@
 #include "model.h"
 #include <moirai/core/atomic.h>
 #include <moirai/core/clock.h>
+#include <moirai/core/os.h>
 
 /* Limits. A scenario that reaches one is told so; small scenarios find more bugs per second. */
 #define MODEL_LOCATIONS   256   /* atomic variables per execution: the width of a view */
@@ -96,6 +97,11 @@ struct thread {
 	bool touched;         /* a shared access since the last yield */
 	uint64_t yielded_at;
 	int priority;         /* PCT */
+	unsigned hooks;
+	struct {
+		void (*fn)(void *slot);
+		void *slot;
+	} hook[MOIRAI_OS_EXIT_HOOKS_MAX];
 	struct view current;  /* what its accesses may see */
 	struct view acquired; /* what they will see after an acquire fence */
 	struct view released; /* what its relaxed stores publish since the last release fence */

@@ -122,6 +122,11 @@ WEAK uint64_t moirai_deadline_after(uint64_t timeout_ns)
 	return timeout_ns >= MOIRAI_NEVER - now ? MOIRAI_NEVER : now + timeout_ns;
 }
 
+WEAK uint64_t moirai_os_clock_wall(void)
+{
+	return moirai_os_clock();
+}
+
 WEAK uint64_t moirai_os_ticks(void)
 {
 	return moirai_os_clock();
@@ -173,6 +178,18 @@ WEAK int moirai_os_thread_stack(void **low, void **high)
 	return 0;
 }
 
+WEAK int moirai_os_thread_exit_hook(void (*fn)(void *slot), void *slot)
+{
+	struct thread *t = &model_state->thread[model_self()];
+	if (t->hooks >= MOIRAI_OS_EXIT_HOOKS_MAX)
+		return -ENOSPC;
+	if (moirai__fault(MOIRAI_FAULT_ALLOC))
+		return -ENOMEM;
+	t->hook[t->hooks].fn = fn;
+	t->hook[t->hooks++].slot = slot;
+	return 0;
+}
+
 WEAK int moirai_os_timer_slack(uint64_t slack_ns)
 {
 	(void)slack_ns;
@@ -212,6 +229,13 @@ WEAK int moirai_os_random(void *buffer, size_t size_bytes)
 		m->os_random = m->os_random * 6364136223846793005ull + 1442695040888963407ull;
 		byte[i] = (unsigned char)(m->os_random >> 56);
 	}
+	return 0;
+}
+
+WEAK int moirai_os_write(int fd, const void *buffer, size_t size_bytes)
+{
+	(void)fd;
+	model_note("writes: %.*s", (int)size_bytes, (const char *)buffer);
 	return 0;
 }
 

@@ -351,6 +351,10 @@ static void thread_main(void)
 	struct model *m = model_state;
 	struct thread *t = &m->thread[m->self];
 	t->fn(t->arg);
+	while (t->hooks > 0) {
+		t->hooks--;
+		t->hook[t->hooks].fn(t->hook[t->hooks].slot);
+	}
 	if (m->tracing)
 		model_trace(m, "returns");
 	t->state = THREAD_DONE;
@@ -390,6 +394,7 @@ static int spawn(struct model *m, void (*fn)(void *), void *arg)
 	t->fn = fn;
 	t->arg = arg;
 	t->joined = false;
+	t->hooks = 0;
 	t->touched = true;
 	t->deadline = MOIRAI_NEVER;
 	t->priority = m->mode == MODE_PCT ? (int)(model_random(m) & 0xffff) + 1 : 0;
