@@ -19,6 +19,8 @@ MOIRAI_BEGIN_DECLS
 
 #define MOIRAI__TIMER_SLOTS  64
 #define MOIRAI__TIMER_LEVELS 10 /* 60 bits of ticks: with the shortest tick all 64-bit deadlines */
+#define MOIRAI__TIMER_SHIFT_MIN 5  /* 32 ns */
+#define MOIRAI__TIMER_SHIFT_MAX 30 /* 1.07 s */
 
 struct moirai__timer_entry;
 struct moirai__timer_chunk;
@@ -40,13 +42,14 @@ struct moirai__timer_wheel {
 	uint64_t occupied_[MOIRAI__TIMER_LEVELS]; /* one bit per non-empty bucket */
 	struct moirai__timer_bucket buckets_[MOIRAI__TIMER_LEVELS * MOIRAI__TIMER_SLOTS];
 	uint64_t pending_;
-	uint64_t chunks_;    /* owned: enough for any distribution of the pending timers */
+	uint64_t pending_max_; /* for so many the chunks suffice, however they are distributed */
+	uint64_t chunks_;      /* owned */
 	struct moirai__timer_chunk *spare_;
 	struct moirai__timer_block *blocks_; /* the memory they are cut from */
 };
 
 /**
- * Starts an empty wheel at now_ns with ticks of 2^tick_shift ns (4 to 30; 10: 1 us, 20: 1 ms).
+ * Starts an empty wheel at now_ns with ticks of 2^tick_shift ns (10: 1 us, 20: 1 ms).
  * Allocates nothing. -EINVAL: shift out of range.
  */
 MOIRAI_API int moirai__timer_wheel_init(
