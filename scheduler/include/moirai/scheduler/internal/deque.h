@@ -96,7 +96,8 @@ static MOIRAI_ALWAYS_INLINE uintptr_t moirai__deque_pop(struct moirai__deque *de
 	/* Relaxed: empty, or claimed up to here by a thief that will keep it. */
 	if ((ptrdiff_t)(moirai_load_relaxed(&deque->claim_) - bottom) > 0)
 		return 0;
-	moirai_store_relaxed(&deque->bottom_, bottom);
+	/* release: pairs with the acquire in steal(); who reads this bottom_ sees the slots below it. */
+	moirai_store_release(&deque->bottom_, bottom);
 	/*
 	 * Pairs with the heavy fence in steal(). If our store comes first, the thief reads the new
 	 * bottom_ and shrinks its claim; if its fence comes first, we read its claim below.

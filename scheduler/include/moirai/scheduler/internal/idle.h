@@ -45,7 +45,8 @@ struct moirai__idle {
 	uint64_t last_sleep_ns_;
 	/* Anybody, relaxed: fenced notifications that found nobody. */
 	uint32_t fenced_idle_;
-	uint32_t fence_return_; /* constants from the tuning */
+	/* Constants, from the tuning. */
+	uint32_t fence_return_;
 	uint64_t often_ns_;
 };
 
@@ -85,12 +86,18 @@ MOIRAI_API void moirai__idle_search_begin(struct moirai__idle *idle);
  */
 MOIRAI_API bool moirai__idle_search_end(struct moirai__idle *idle);
 
+enum moirai__slept {
+	MOIRAI__SLEPT_NOT,   /* the rescan found something, or quit */
+	MOIRAI__SLEPT,       /* and got up by a deadline or a shake */
+	MOIRAI__SLEPT_WOKEN, /* until a waker took it off the list */
+};
+
 /**
  * Worker that searches: sleeps until it is woken, a deadline passes that it keeps, or there is
- * something to do after all. Returns searching again; *slept says whether it really slept.
+ * something to do after all. Blocks the thread. Returns searching again.
  */
-MOIRAI_API void moirai__idle_sleep(struct moirai__idle *idle, struct moirai__sleeper *self,
-	const struct moirai__idle_ops *ops, void *arg, bool *slept);
+MOIRAI_API enum moirai__slept moirai__idle_sleep(struct moirai__idle *idle,
+	struct moirai__sleeper *self, const struct moirai__idle_ops *ops, void *arg);
 
 /** Any thread: wakes one sleeper whoever searches; true when there was one. */
 MOIRAI_API bool moirai__idle_wake_one(struct moirai__idle *idle);
@@ -110,9 +117,14 @@ MOIRAI_API bool moirai__idle_watch_begin(struct moirai__idle *idle, struct moira
 /** The watcher gives its place up. */
 MOIRAI_API void moirai__idle_watch_end(struct moirai__idle *idle);
 
-/** The watcher naps until the deadline; `hard`: nobody may poke it. */
-MOIRAI_API void moirai__idle_nap(
-	struct moirai__idle *idle, struct moirai__sleeper *self, uint64_t deadline_ns, bool hard);
+enum moirai__nap {
+	MOIRAI__NAP,      /* a poke cuts it short */
+	MOIRAI__NAP_HARD, /* foreign pushes do not; deadlines and quit do */
+};
+
+/** The watcher naps until the deadline. Blocks the thread. True when it was poked. */
+MOIRAI_API bool moirai__idle_nap(struct moirai__idle *idle, struct moirai__sleeper *self,
+	uint64_t deadline_ns, enum moirai__nap kind);
 
 /* The cold half of poke: true when a nap was cut short. */
 MOIRAI_API MOIRAI_COLD bool moirai__idle_poke_slow(struct moirai__idle *idle);

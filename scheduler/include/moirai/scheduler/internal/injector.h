@@ -51,6 +51,8 @@ struct moirai__injector {
 	struct moirai__lock lock_;
 	moirai__next_fn *next_;
 	struct moirai__producer *producer_[MOIRAI__PRODUCERS_MAX];
+	/* Whose turn it is; consumers, relaxed. */
+	MOIRAI_ALIGNED(MOIRAI_CACHELINE) uint32_t turn_;
 	/* The intrusive list of the awakened. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) size_t ready_count_;
 	uintptr_t ready_head_;

@@ -108,6 +108,11 @@ static MOIRAI_ALWAYS_INLINE uintptr_t moirai__queues_pop(struct moirai__queues *
 	return 0;
 }
 
+/**
+ * Owner that searches: as pop, then the oldest yielder, but reads all queues and rebuilds the bitmap.
+ */
+MOIRAI_API uintptr_t moirai__queues_pop_any(struct moirai__queues *queues);
+
 /** Owner: the old end of one level, round robin from the least urgent; 0 when there is nothing. */
 MOIRAI_API uintptr_t moirai__queues_take_oldest(struct moirai__queues *queues);
 

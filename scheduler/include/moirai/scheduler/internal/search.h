@@ -25,14 +25,15 @@ struct moirai__search_ops {
 	struct moirai__idle_ops idle;
 	/* Fires due timers; may put items on the worker's own queues. */
 	void (*timers)(void *arg);
-	/* Optional: other sources (slots of fork-join, a reactor). True: it has found AND run, or
-	 * queued, something; *pending is set when there is something that cannot be had yet. */
-	bool (*extra)(void *arg, uint64_t now_ns, bool *pending);
+	/* Optional: other sources (slots of fork-join, a reactor). True: it holds something, which
+	 * the caller of search_run() then runs. *pending: there is something that cannot be had yet;
+	 * waited_ns tells for how long that has been so. */
+	bool (*extra)(void *arg, uint64_t waited_ns, bool *pending);
 };
 
 enum moirai__found {
 	MOIRAI__FOUND_ITEM,  /* *item is to be run */
-	MOIRAI__FOUND_EXTRA, /* extra() did it; look at your own queues */
+	MOIRAI__FOUND_EXTRA, /* extra() returned true: run what it holds */
 	MOIRAI__FOUND_QUIT,  /* idle.quit said so and nothing is left here */
 };
 
@@ -47,7 +48,6 @@ struct moirai__search {
 	void *arg_;
 	struct moirai__victim *victims_; /* sorted by distance_ */
 	uint32_t victim_count_;
-	uint32_t sharers_; /* workers of the executor */
 	/* The state of the policy. */
 	uint32_t random_;
 	uint32_t epoch_;
