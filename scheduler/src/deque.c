@@ -57,7 +57,7 @@
 /* Owner: a ring of `size` slots in place of the old one, which goes to *old. */
 static void ring_swap(struct moirai__deque *deque, uintptr_t *ring, size_t size, uintptr_t **old)
 {
-	moirai__lock_take(&deque->lock_);
+	moirai__spin_take(&deque->lock_);
 	size_t bottom = moirai_load_relaxed(&deque->bottom_);
 	/* Relaxed: head_ changes under this lock only. */
 	for (size_t i = moirai_load_relaxed(&deque->head_); i != bottom; i++)
@@ -66,7 +66,7 @@ static void ring_swap(struct moirai__deque *deque, uintptr_t *ring, size_t size,
 	*old = deque->ring_;
 	MOIRAI_WR(deque->ring_) = ring;
 	MOIRAI_WR(deque->size_) = size;
-	moirai__lock_drop(&deque->lock_);
+	moirai__spin_drop(&deque->lock_);
 }
 
 int moirai__deque_reserve(struct moirai__deque *deque, size_t count)
@@ -99,13 +99,13 @@ int moirai__deque_push_slow(struct moirai__deque *deque, uintptr_t item)
 uintptr_t moirai__deque_pop_slow(struct moirai__deque *deque, size_t bottom)
 {
 	uintptr_t item = 0;
-	moirai__lock_take(&deque->lock_);
+	moirai__spin_take(&deque->lock_);
 	/* The claim is final now: no thief is at work. */
 	if ((ptrdiff_t)(moirai_load_relaxed(&deque->claim_) - bottom) <= 0)
 		item = moirai_load_relaxed(&deque->ring_[bottom & (deque->size_ - 1)]);
 	else /* release: as in pop(); a thief that reads this bottom_ sees the slots below. */
 		moirai_store_release(&deque->bottom_, bottom + 1);
-	moirai__lock_drop(&deque->lock_);
+	moirai__spin_drop(&deque->lock_);
 	return item;
 }
 
@@ -113,20 +113,20 @@ void moirai__deque_trim(struct moirai__deque *deque)
 {
 	if (deque->size_ < MOIRAI__DEQUE_LARGE || moirai__deque_count(deque))
 		return;
-	moirai__lock_take(&deque->lock_);
+	moirai__spin_take(&deque->lock_);
 	uintptr_t *old = NULL;
 	if (moirai_load_relaxed(&deque->head_) == moirai_load_relaxed(&deque->bottom_)) {
 		old = deque->ring_;
 		MOIRAI_WR(deque->ring_) = NULL;
 		MOIRAI_WR(deque->size_) = 0;
 	}
-	moirai__lock_drop(&deque->lock_);
+	moirai__spin_drop(&deque->lock_);
 	moirai_free(old);
 }
 
 uintptr_t moirai__deque_take_oldest(struct moirai__deque *deque)
 {
-	if (!moirai__deque_count(deque) || !moirai__lock_try(&deque->lock_))
+	if (!moirai__deque_count(deque) || !moirai__spin_try(&deque->lock_))
 		return 0;
 	uintptr_t item = 0;
 	size_t claim = moirai_load_relaxed(&deque->claim_);
@@ -136,7 +136,7 @@ uintptr_t moirai__deque_take_oldest(struct moirai__deque *deque)
 		moirai_store_relaxed(&deque->claim_, claim + 1);
 		moirai_store_relaxed(&deque->head_, claim + 1); /* relaxed: we are who reuses it */
 	}
-	moirai__lock_drop(&deque->lock_);
+	moirai__spin_drop(&deque->lock_);
 	return item;
 }
 
@@ -160,6 +160,7 @@ static unsigned claim_items(struct moirai__deque *victim, size_t claim, unsigned
 	 * for the lock; if its store of bottom_ comes first, we read that now.
 	 */
 	moirai_fence_heavy();
+	MOIRAI_NOISE();
 	/* acquire: pairs with the releases of bottom_; we see the slots below it. */
 	ptrdiff_t there = (ptrdiff_t)(moirai_load_acquire(&victim->bottom_) - claim);
 	if (there >= (ptrdiff_t)want)
@@ -173,7 +174,7 @@ static unsigned claim_items(struct moirai__deque *victim, size_t claim, unsigned
 unsigned moirai__deque_steal(struct moirai__deque *victim, uintptr_t *items, unsigned max,
 	moirai_steal_amount amount)
 {
-	if (!max || !moirai__deque_count(victim) || !moirai__lock_try(&victim->lock_))
+	if (!max || !moirai__deque_count(victim) || !moirai__spin_try(&victim->lock_))
 		return 0;
 	unsigned taken = 0;
 	size_t claim = moirai_load_relaxed(&victim->claim_);
@@ -182,12 +183,13 @@ unsigned moirai__deque_steal(struct moirai__deque *victim, uintptr_t *items, uns
 		taken = claim_items(victim, claim, share_of((size_t)there, max, amount));
 		const uintptr_t *ring = MOIRAI_RD(victim->ring_);
 		size_t mask = MOIRAI_RD(victim->size_) - 1;
+		MOIRAI_NOISE();
 		for (unsigned i = 0; i < taken; i++)
 			items[i] = moirai_load_relaxed(&ring[(claim + i) & mask]);
 		/* release: pairs with the acquire of head_ in push(); the copies are done. */
 		moirai_store_release(&victim->head_, claim + taken);
 	}
-	moirai__lock_drop(&victim->lock_);
+	moirai__spin_drop(&victim->lock_);
 	return taken;
 }
 

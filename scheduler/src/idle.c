@@ -64,6 +64,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <moirai/core/internal/noise.h>
+
 MOIRAI_STATIC_ASSERT(offsetof(struct moirai__idle, word_) == 0, "fork reads the word by address");
 
 static unsigned waiters_of(int64_t word)
@@ -117,18 +119,18 @@ static bool rouse(struct moirai__sleeper *sleeper)
 static bool wake_if_quiet(struct moirai__idle *idle)
 {
 	struct moirai__sleeper *sleeper = NULL;
-	moirai__lock_take(&idle->lock_);
+	moirai__spin_take(&idle->lock_);
 	if (!searching_of(moirai_load_relaxed(&idle->word_)))
 		sleeper = take_sleeper(idle);
-	moirai__lock_drop(&idle->lock_);
+	moirai__spin_drop(&idle->lock_);
 	return rouse(sleeper);
 }
 
 bool moirai__idle_wake_one(struct moirai__idle *idle)
 {
-	moirai__lock_take(&idle->lock_);
+	moirai__spin_take(&idle->lock_);
 	struct moirai__sleeper *sleeper = take_sleeper(idle);
-	moirai__lock_drop(&idle->lock_);
+	moirai__spin_drop(&idle->lock_);
 	return rouse(sleeper);
 }
 
@@ -187,6 +189,7 @@ void moirai__idle_search_begin(struct moirai__idle *idle)
 bool moirai__idle_search_end(struct moirai__idle *idle)
 {
 	/* acq_rel: what we did to the queues comes before; pairs with the one in sleep(). */
+	MOIRAI_NOISE();
 	int64_t word = moirai_fetch_add_acq_rel(&idle->word_, MOIRAI__IDLE_SEARCH) +
 		       MOIRAI__IDLE_SEARCH;
 	if (!waiters_of(word) || searching_of(word))
@@ -210,7 +213,7 @@ static bool sleeps_often(struct moirai__idle *idle, uint64_t now_ns)
 static int lie_down(struct moirai__idle *idle, struct moirai__sleeper *self)
 {
 	uint64_t now_ns = moirai_now();
-	moirai__lock_take(&idle->lock_);
+	moirai__spin_take(&idle->lock_);
 	/* Relaxed: read by ourselves, and by wakers under the lock. */
 	moirai_store_relaxed(&self->word_, (uint32_t)MOIRAI__ASLEEP);
 	self->next_ = idle->sleepers_;
@@ -225,18 +228,18 @@ static int lie_down(struct moirai__idle *idle, struct moirai__sleeper *self)
 		(void)moirai_fetch_add_seq_cst(&idle->word_, MOIRAI__IDLE_MODE);
 		mode = 1;
 	}
-	moirai__lock_drop(&idle->lock_);
+	moirai__spin_drop(&idle->lock_);
 	return mode;
 }
 
 /* Step 3: a heavy fence has run since mode 1 was seen. */
 static void promote_mode(struct moirai__idle *idle, const struct moirai__sleeper *self)
 {
-	moirai__lock_take(&idle->lock_);
+	moirai__spin_take(&idle->lock_);
 	if (self->listed_ && mode_of(moirai_load_relaxed(&idle->word_)) == 1)
 		/* release: pairs with the seq_cst in lie_down(): who reads mode 2 knows what we do. */
 		(void)moirai_fetch_add_seq_cst(&idle->word_, MOIRAI__IDLE_MODE);
-	moirai__lock_drop(&idle->lock_);
+	moirai__spin_drop(&idle->lock_);
 }
 
 /* Takes the keeper's place if there is a deadline and the place is free; what to sleep until. */
@@ -271,7 +274,7 @@ static void doze(struct moirai__sleeper *self, uint64_t deadline_ns)
 /* Step 6; true when a waker had done it for us. */
 static bool get_up(struct moirai__idle *idle, struct moirai__sleeper *self)
 {
-	moirai__lock_take(&idle->lock_);
+	moirai__spin_take(&idle->lock_);
 	bool woken = !self->listed_;
 	if (!woken) {
 		struct moirai__sleeper **link = &idle->sleepers_;
@@ -282,7 +285,7 @@ static bool get_up(struct moirai__idle *idle, struct moirai__sleeper *self)
 		(void)moirai_fetch_sub_acq_rel(
 			&idle->word_, MOIRAI__IDLE_WAITER + MOIRAI__IDLE_SEARCH);
 	}
-	moirai__lock_drop(&idle->lock_);
+	moirai__spin_drop(&idle->lock_);
 	return woken;
 }
 
@@ -302,8 +305,10 @@ enum moirai__slept moirai__idle_sleep(struct moirai__idle *idle, struct moirai__
 	if (mode == 1)
 		promote_mode(idle, self);
 	enum moirai__slept slept = MOIRAI__SLEPT_NOT;
+	MOIRAI_NOISE();
 	if (!ops->any(arg) && !ops->quit(arg)) {
 		bool keeper;
+		MOIRAI_NOISE();
 		uint64_t deadline_ns = keep(idle, self, ops, arg, &keeper);
 		doze(self, deadline_ns);
 		if (keeper) /* release: the next keeper's CAS comes after our sleep. */

@@ -42,6 +42,7 @@
 #include <string.h>
 
 #include <moirai/core/alloc.h>
+#include <moirai/core/internal/noise.h>
 
 MOIRAI_STATIC_ASSERT(sizeof(struct moirai__segment) == (MOIRAI__SEGMENT_WORDS + 1) * sizeof(void *),
 	"a segment is a page on 64-bit machines");
@@ -109,15 +110,15 @@ static struct moirai__producer *producer_reuse(struct moirai__injector *injector
 
 int moirai__injector_join(struct moirai__injector *injector, struct moirai__producer **producer)
 {
-	moirai__lock_take(&injector->lock_);
+	moirai__spin_take(&injector->lock_);
 	*producer = producer_reuse(injector);
-	moirai__lock_drop(&injector->lock_);
+	moirai__spin_drop(&injector->lock_);
 	if (*producer)
 		return 0;
 	struct moirai__producer *fresh = producer_new(); /* not under the lock */
 	if (!fresh)
 		return -ENOMEM;
-	moirai__lock_take(&injector->lock_);
+	moirai__spin_take(&injector->lock_);
 	*producer = producer_reuse(injector);
 	if (!*producer) {
 		uint32_t count = moirai_load_relaxed(&injector->count_);
@@ -128,17 +129,17 @@ int moirai__injector_join(struct moirai__injector *injector, struct moirai__prod
 		*producer = fresh;
 		fresh = NULL;
 	}
-	moirai__lock_drop(&injector->lock_);
+	moirai__spin_drop(&injector->lock_);
 	producer_free(fresh);
 	return 0;
 }
 
 void moirai__injector_leave(struct moirai__injector *injector, struct moirai__producer *producer)
 {
-	moirai__lock_take(&injector->lock_); /* hands the producer's plain fields over */
+	moirai__spin_take(&injector->lock_); /* hands the producer's plain fields over */
 	if (!producer->shared_)
 		producer->owned_ = false;
-	moirai__lock_drop(&injector->lock_);
+	moirai__spin_drop(&injector->lock_);
 }
 
 /* The producer's thread: an empty last segment. */
@@ -174,16 +175,16 @@ int moirai__producer_push_slow(struct moirai__producer *producer, uintptr_t item
 {
 	if (!producer->shared_)
 		return push_one(producer, item);
-	moirai__lock_take(&producer->push_lock_);
+	moirai__spin_take(&producer->push_lock_);
 	int rc = push_one(producer, item);
-	moirai__lock_drop(&producer->push_lock_);
+	moirai__spin_drop(&producer->push_lock_);
 	return rc;
 }
 
 void moirai__injector_ready(struct moirai__injector *injector, uintptr_t item)
 {
 	MOIRAI_WR(*injector->next_(item)) = 0;
-	moirai__lock_take(&injector->ready_lock_);
+	moirai__spin_take(&injector->ready_lock_);
 	if (injector->ready_tail_)
 		MOIRAI_WR(*injector->next_(injector->ready_tail_)) = item;
 	else
@@ -192,7 +193,7 @@ void moirai__injector_ready(struct moirai__injector *injector, uintptr_t item)
 	/* release: pairs with the acquire in any(). */
 	moirai_store_release(
 		&injector->ready_count_, moirai_load_relaxed(&injector->ready_count_) + 1);
-	moirai__lock_drop(&injector->ready_lock_);
+	moirai__spin_drop(&injector->ready_lock_);
 }
 
 /* Consumer, under lock_: a used-up segment returns to its producer. */
@@ -220,7 +221,7 @@ static uintptr_t item_next(struct moirai__producer *producer)
 static unsigned take_from(struct moirai__producer *producer, uintptr_t *items, unsigned max)
 {
 	if (moirai_load_relaxed(&producer->tail_) == moirai_load_relaxed(&producer->head_) ||
-		!moirai__lock_try(&producer->lock_))
+		!moirai__spin_try(&producer->lock_))
 		return 0;
 	size_t head = moirai_load_relaxed(&producer->head_);
 	/* acquire: pairs with the release of tail_ in push; words and links below it are there. */
@@ -230,9 +231,10 @@ static unsigned take_from(struct moirai__producer *producer, uintptr_t *items, u
 		taken = (unsigned)there;
 	for (unsigned i = 0; i < taken; i++)
 		items[i] = item_next(producer);
+	MOIRAI_NOISE();
 	/* release: pairs with the acquire of head_ in count(). */
 	moirai_store_release(&producer->head_, head + taken);
-	moirai__lock_drop(&producer->lock_);
+	moirai__spin_drop(&producer->lock_);
 	return taken;
 }
 
@@ -240,7 +242,7 @@ static unsigned take_ready(
 	struct moirai__injector *injector, uintptr_t *items, unsigned max, unsigned sharers)
 {
 	if (!moirai_load_relaxed(&injector->ready_count_) ||
-		!moirai__lock_try(&injector->ready_lock_))
+		!moirai__spin_try(&injector->ready_lock_))
 		return 0;
 	size_t there = moirai_load_relaxed(&injector->ready_count_);
 	size_t share = there / sharers + 1;
@@ -253,7 +255,7 @@ static unsigned take_ready(
 	if (!injector->ready_head_)
 		injector->ready_tail_ = 0;
 	moirai_store_release(&injector->ready_count_, there - taken);
-	moirai__lock_drop(&injector->ready_lock_);
+	moirai__spin_drop(&injector->ready_lock_);
 	return taken;
 }
 

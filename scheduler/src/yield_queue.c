@@ -50,7 +50,7 @@ void moirai__yield_queue_enter_slow(struct moirai__yield_queue *queue)
 {
 	/* release: pairs with the acquire of busy_ in steal(): we were inside, and did nothing. */
 	moirai_store_release(&queue->busy_, 0u);
-	moirai__lock_take(&queue->lock_);
+	moirai__spin_take(&queue->lock_);
 }
 
 int moirai__yield_queue_reserve(struct moirai__yield_queue *queue, uint32_t count)
@@ -130,7 +130,7 @@ static unsigned take_items(struct moirai__yield_queue *queue, uintptr_t *items, 
 unsigned moirai__yield_queue_steal(struct moirai__yield_queue *queue, uintptr_t *items,
 	unsigned max, moirai_steal_amount amount)
 {
-	if (!max || !moirai__yield_queue_count(queue) || !moirai__lock_try(&queue->lock_))
+	if (!max || !moirai__yield_queue_count(queue) || !moirai__spin_try(&queue->lock_))
 		return 0;
 	moirai_store_relaxed(&queue->want_, 1u);
 	/*
@@ -138,10 +138,11 @@ unsigned moirai__yield_queue_steal(struct moirai__yield_queue *queue, uintptr_t 
 	 * steps back; if its store of busy_ comes first, we see that and wait.
 	 */
 	moirai_fence_heavy();
+	MOIRAI_NOISE();
 	unsigned taken = owner_is_out(queue) ? take_items(queue, items, max, amount) : 0;
 	/* release: pairs with the acquire of want_ in enter(); our section lies before the owner's. */
 	moirai_store_release(&queue->want_, 0u);
-	moirai__lock_drop(&queue->lock_);
+	moirai__spin_drop(&queue->lock_);
 	return taken;
 }
 

@@ -9,7 +9,8 @@
 #ifndef MOIRAI_SCHEDULER_INTERNAL_DEQUE_H
 #define MOIRAI_SCHEDULER_INTERNAL_DEQUE_H
 
-#include <moirai/scheduler/internal/lock.h>
+#include <moirai/core/internal/noise.h>
+#include <moirai/scheduler/internal/spin.h>
 #include <moirai/scheduler/types.h>
 
 MOIRAI_BEGIN_DECLS
@@ -33,7 +34,7 @@ struct moirai__deque {
 	/* Written under lock_, by thieves and rarely by the owner. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) size_t claim_;
 	size_t head_;
-	struct moirai__lock lock_;
+	struct moirai__spin lock_;
 };
 
 /** Frees the ring. The deque is empty and nobody uses it; zeroed memory is a valid deque. */
@@ -84,6 +85,7 @@ static MOIRAI_ALWAYS_INLINE int moirai__deque_push(struct moirai__deque *deque, 
 	if (MOIRAI_UNLIKELY(bottom - moirai_load_acquire(&deque->head_) >= size))
 		return moirai__deque_push_slow(deque, item);
 	moirai_store_relaxed(&MOIRAI_RD(deque->ring_)[bottom & (size - 1)], item);
+	MOIRAI_NOISE();
 	/* release: pairs with the acquire of bottom_ in steal(); publishes the slot and the task. */
 	moirai_store_release(&deque->bottom_, bottom + 1);
 	return 0;
@@ -98,6 +100,7 @@ static MOIRAI_ALWAYS_INLINE uintptr_t moirai__deque_pop(struct moirai__deque *de
 		return 0;
 	/* release: pairs with the acquire in steal(); who reads this bottom_ sees the slots below it. */
 	moirai_store_release(&deque->bottom_, bottom);
+	MOIRAI_NOISE();
 	/*
 	 * Pairs with the heavy fence in steal(). If our store comes first, the thief reads the new
 	 * bottom_ and shrinks its claim; if its fence comes first, we read its claim below.

@@ -7,7 +7,7 @@
 #define MOIRAI_SCHEDULER_INTERNAL_IDLE_H
 
 #include <moirai/core/clock.h>
-#include <moirai/scheduler/internal/lock.h>
+#include <moirai/scheduler/internal/spin.h>
 #include <moirai/scheduler/types.h>
 
 MOIRAI_BEGIN_DECLS
@@ -39,7 +39,7 @@ struct moirai__idle {
 	struct moirai__sleeper *watcher_;
 	MOIRAI_ALIGNED(8) uint64_t keeper_deadline_; /* what the keeper sleeps until */
 	/* Under lock_. */
-	MOIRAI_ALIGNED(MOIRAI_CACHELINE) struct moirai__lock lock_;
+	MOIRAI_ALIGNED(MOIRAI_CACHELINE) struct moirai__spin lock_;
 	struct moirai__sleeper *sleepers_; /* LIFO: the warmest first */
 	uint32_t streak_;                  /* sleeps in a row that came soon after the last */
 	uint64_t last_sleep_ns_;

@@ -7,7 +7,7 @@
 #ifndef MOIRAI_SCHEDULER_INTERNAL_INJECTOR_H
 #define MOIRAI_SCHEDULER_INTERNAL_INJECTOR_H
 
-#include <moirai/scheduler/internal/lock.h>
+#include <moirai/scheduler/internal/spin.h>
 
 MOIRAI_BEGIN_DECLS
 
@@ -32,12 +32,12 @@ struct moirai__producer {
 	uint32_t tail_index_; /* next free word of tail_segment_ */
 	bool shared_;         /* several threads push, under push_lock_ */
 	bool owned_;          /* a thread has it; under the injector's lock */
-	struct moirai__lock push_lock_;
+	struct moirai__spin push_lock_;
 	/* Written by consumers, under lock_ (head_ is read by everybody). */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) size_t head_;
 	struct moirai__segment *head_segment_;
 	uint32_t head_index_;
-	struct moirai__lock lock_;
+	struct moirai__spin lock_;
 	/* An emptied segment on its way back to the producer. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) struct moirai__segment *spare_;
 };
@@ -48,7 +48,7 @@ typedef uintptr_t *moirai__next_fn(uintptr_t item);
 struct moirai__injector {
 	/* Read by everybody, written when a thread comes or goes. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) uint32_t count_; /* of producer_[] */
-	struct moirai__lock lock_;
+	struct moirai__spin lock_;
 	moirai__next_fn *next_;
 	struct moirai__producer *producer_[MOIRAI__PRODUCERS_MAX];
 	/* Whose turn it is; consumers, relaxed. */
@@ -57,7 +57,7 @@ struct moirai__injector {
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) size_t ready_count_;
 	uintptr_t ready_head_;
 	uintptr_t ready_tail_;
-	struct moirai__lock ready_lock_;
+	struct moirai__spin ready_lock_;
 };
 
 /** Prepares caller's memory; `next` finds the link word of an item. Allocates nothing. */

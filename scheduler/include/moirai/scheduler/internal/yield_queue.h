@@ -7,7 +7,8 @@
 #ifndef MOIRAI_SCHEDULER_INTERNAL_YIELD_QUEUE_H
 #define MOIRAI_SCHEDULER_INTERNAL_YIELD_QUEUE_H
 
-#include <moirai/scheduler/internal/lock.h>
+#include <moirai/core/internal/noise.h>
+#include <moirai/scheduler/internal/spin.h>
 #include <moirai/scheduler/types.h>
 
 MOIRAI_BEGIN_DECLS
@@ -31,7 +32,7 @@ struct moirai__yield_queue {
 	uintptr_t *ring_;
 	/* Written by thieves. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) uint32_t want_; /* a thief is in its section or waits for it */
-	struct moirai__lock lock_;
+	struct moirai__spin lock_;
 };
 
 /** Frees the ring. The queue is empty and nobody uses it; zeroed memory is a valid queue. */
@@ -73,6 +74,7 @@ static MOIRAI_ALWAYS_INLINE bool moirai__yield_queue_enter(struct moirai__yield_
 	 * waits; if its fence comes first, we see want_ and step back.
 	 */
 	moirai_fence_light();
+	MOIRAI_NOISE();
 	/* acquire: pairs with the release of want_ = 0 in steal(); the thief's section lies before us. */
 	if (MOIRAI_LIKELY(!moirai_load_acquire(&queue->want_)))
 		return false;
@@ -84,7 +86,7 @@ static MOIRAI_ALWAYS_INLINE void moirai__yield_queue_leave(
 	struct moirai__yield_queue *queue, bool locked)
 {
 	if (MOIRAI_UNLIKELY(locked))
-		moirai__lock_drop(&queue->lock_);
+		moirai__spin_drop(&queue->lock_);
 	else /* release: pairs with the acquire of busy_ in steal(). */
 		moirai_store_release(&queue->busy_, 0u);
 }
