@@ -131,6 +131,17 @@ struct site {
 
 #define MODEL_SITES 1024
 
+/* Copies of the static thread-local block, one per model thread; see model_tls.c. */
+struct model_tls {
+	uintptr_t main_pointer; /* the thread pointer of the real thread */
+	intptr_t offset;        /* of the program's variables from the thread pointer */
+	const void *image;
+	size_t image_size, size; /* size 0: the program has none */
+	bool fast;               /* the thread pointer is set without a system call */
+	unsigned objects;
+	uintptr_t pointer[MODEL_THREADS_MAX];
+};
+
 struct model {
 	/* The run. */
 	struct model_scenario scenario; /* with the defaults filled in */
@@ -152,6 +163,7 @@ struct model {
 	sigjmp_buf crash;
 	/* Threads. */
 	int threads, self, spinning;
+	struct model_tls tls;
 	struct thread thread[MODEL_THREADS_MAX];
 	char *stacks;
 	/* The tape. */
@@ -212,6 +224,22 @@ static inline uint64_t model_random(struct model *m)
 	x ^= x >> 7;
 	x ^= x << 17;
 	return m->random = x;
+}
+
+/* model_tls.c */
+void model_tls_init(struct model *m);
+void model_tls_fresh(struct model *m, int thread);
+void model_tls_enter_slow(struct model *m, int thread);
+void model_tls_leave_slow(struct model *m);
+static inline void model_tls_enter(struct model *m, int thread)
+{
+	if (m->tls.size)
+		model_tls_enter_slow(m, thread);
+}
+static inline void model_tls_leave(struct model *m)
+{
+	if (m->tls.size)
+		model_tls_leave_slow(m);
 }
 
 /* model_mutate.c: the order that the access at `site` has in this run. */

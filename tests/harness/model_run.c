@@ -106,6 +106,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
 		raise(number);
 		return;
 	}
+	model_tls_leave(m);
 	m->running = false;
 	m->verdict = VERDICT_FOUND;
 	size_t in_stacks = (size_t)((char *)info->si_addr - m->stacks);
@@ -471,6 +472,7 @@ static void set_up(void)
 		mprotect(stacks + i, GUARD, PROT_NONE);
 	model_alloc_init(m);
 	model_state = m;
+	model_tls_init(m);
 	catch_crashes();
 	take_snapshot();
 	/* The copy must know itself: it is written over `image` before each execution. */

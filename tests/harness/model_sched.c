@@ -134,12 +134,14 @@ static void switch_to(struct model *m, int next)
 	int previous = m->self;
 	m->self = next;
 	m->switches++;
+	model_tls_enter(m, next);
 	moirai_model_switch(&m->thread[previous].stack_pointer, m->thread[next].stack_pointer);
 }
 
 void model_leave(struct model *m)
 {
 	void *nowhere;
+	model_tls_leave(m);
 	moirai_model_switch(&nowhere, m->main_stack);
 	__builtin_unreachable();
 }
@@ -399,6 +401,7 @@ static int spawn(struct model *m, void (*fn)(void *), void *arg)
 	t->deadline = MOIRAI_NEVER;
 	t->priority = m->mode == MODE_PCT ? (int)(model_random(m) & 0xffff) + 1 : 0;
 	model_fork_views(m, t, number);
+	model_tls_fresh(m, number);
 	t->stack_pointer = prepare_stack(m, number);
 	return number;
 }
@@ -420,6 +423,7 @@ void model_start(struct model *m, void (*fn)(void *), void *arg)
 {
 	spawn(m, fn, arg);
 	m->self = 0;
+	model_tls_enter(m, 0);
 	moirai_model_switch(&m->main_stack, m->thread[0].stack_pointer);
 }
 

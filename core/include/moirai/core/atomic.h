@@ -41,12 +41,16 @@ enum { MOIRAI_MODEL_XCHG, MOIRAI_MODEL_ADD, MOIRAI_MODEL_SUB, MOIRAI_MODEL_OR, M
 	MOIRAI_MODEL_XOR };
 
 #define MOIRAI__TYPE(p)          __typeof__((void)0, *(p))
-#define moirai__load(p, o)       ((MOIRAI__TYPE(p))moirai_model_load((p), sizeof(*(p)), (o)))
+/* Statement expressions: a result that nobody uses is no warning, as with the builtins. */
+#define moirai__load(p, o)                                                                         \
+	__extension__({ (MOIRAI__TYPE(p))moirai_model_load((p), sizeof(*(p)), (o)); })
 #define moirai__store(p, v, o)                                                                     \
 	moirai_model_store((p), (uint64_t)(MOIRAI__TYPE(p))(v), sizeof(*(p)), (o))
 #define moirai__rmw(p, op, v, o)                                                                   \
-	((MOIRAI__TYPE(p))moirai_model_rmw(                                                            \
-		(p), (op), (uint64_t)(MOIRAI__TYPE(p))(v), sizeof(*(p)), (o)))
+	__extension__({                                                                                \
+		(MOIRAI__TYPE(p))moirai_model_rmw(                                                         \
+			(p), (op), (uint64_t)(MOIRAI__TYPE(p))(v), sizeof(*(p)), (o));                         \
+	})
 #define moirai__xchg(p, v, o)      moirai__rmw(p, MOIRAI_MODEL_XCHG, v, o)
 #define moirai__fetch_add(p, v, o) moirai__rmw(p, MOIRAI_MODEL_ADD, v, o)
 #define moirai__fetch_sub(p, v, o) moirai__rmw(p, MOIRAI_MODEL_SUB, v, o)
