@@ -126,14 +126,14 @@ static int park_thread(const uint32_t *word, uint32_t expected, const moirai__pa
 
 /* --- fibers --- */
 
-static bool fiber_cancelled(moirai__fiber *fiber)
+static bool fiber_cancelled(moirai__parker *fiber)
 {
 	return fiber->ops->cancelled(fiber);
 }
 
 /* The deadline has passed before it began: validate and undo, in one step, and never leave. */
 static int fiber_refuse_late(const uint32_t *word, uint32_t expected,
-	const moirai__park_hooks *hooks, void *arg, moirai__fiber *fiber)
+	const moirai__park_hooks *hooks, void *arg, moirai__parker *fiber)
 {
 	moirai__bucket *bucket = park_lock(word);
 	int rc = validate(word, expected, hooks, arg);
@@ -147,7 +147,7 @@ static int fiber_refuse_late(const uint32_t *word, uint32_t expected,
 }
 
 /* May it wait? The bucket is locked. A "yes" of validate() that does not stand is taken back. */
-static int fiber_check(moirai__bucket *bucket, moirai__fiber *fiber, uint32_t expected)
+static int fiber_check(moirai__bucket *bucket, moirai__parker *fiber, uint32_t expected)
 {
 	moirai__wait_node *node = &fiber->node_;
 	const uint32_t *word = moirai_load_relaxed(&node->address);
@@ -173,7 +173,7 @@ static int fiber_result(const moirai__wait_node *node)
 	return state == MOIRAI__NODE_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
 }
 
-static void fiber_node_init(moirai__fiber *fiber, const uint32_t *word,
+static void fiber_node_init(moirai__parker *fiber, const uint32_t *word,
 	const moirai__park_hooks *hooks, void *arg)
 {
 	moirai__wait_node *node = &fiber->node_;
@@ -192,7 +192,7 @@ static void fiber_node_init(moirai__fiber *fiber, const uint32_t *word,
 	moirai_fence_light();
 }
 
-int park_prepare(moirai__fiber *fiber, uint64_t deadline_ns, moirai__context **context)
+int park_prepare(moirai__parker *fiber, uint64_t deadline_ns, moirai__context **context)
 {
 	int rc;
 	do {
@@ -203,7 +203,7 @@ int park_prepare(moirai__fiber *fiber, uint64_t deadline_ns, moirai__context **c
 	return rc;
 }
 
-static int park_fiber(moirai__fiber *fiber, const uint32_t *word, uint32_t expected,
+static int park_fiber(moirai__parker *fiber, const uint32_t *word, uint32_t expected,
 	const moirai__park_hooks *hooks, void *arg, unsigned flags, uint64_t deadline_ns)
 {
 	const moirai__context_ops *ops = fiber->ops;
@@ -264,7 +264,7 @@ void moirai__park_left(moirai__park_ticket ticket)
 	if (MOIRAI_LIKELY(!(ticket & PARK_TICKET_ANY)))
 		park_bucket_release((moirai__bucket *)ticket);
 	else
-		park_any_left((moirai__fiber *)(ticket & ~PARK_TICKET_ANY));
+		park_any_left((moirai__parker *)(ticket & ~PARK_TICKET_ANY));
 }
 
 /* --- wakers --- */

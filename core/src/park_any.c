@@ -41,7 +41,7 @@ struct any {
 	const moirai_park_case *cases;
 	moirai__wait_node *nodes; /* of the cases; a fiber's first case uses the fiber's own node */
 	moirai__claim *claim;
-	moirai__fiber *fiber; /* NULL: a thread */
+	moirai__parker *fiber; /* NULL: a thread */
 	unsigned n;
 	unsigned queued; /* so many nodes have been queued */
 };
@@ -199,7 +199,7 @@ static int any_fiber(struct any *any, uint64_t deadline_ns)
 	return any_result(any, rc);
 }
 
-void park_any_left(moirai__fiber *fiber)
+void park_any_left(moirai__parker *fiber)
 {
 	uint32_t state = MOIRAI__CLAIM_FORMING;
 	/*

@@ -37,7 +37,7 @@ static bool fiber_cancel_queued(
 	return true;
 }
 
-int moirai__park_cancel(moirai__fiber *fiber)
+int moirai__park_cancel(moirai__parker *fiber)
 {
 	moirai__wakes wakes;
 	moirai__wait_node *node = &fiber->node_;
@@ -57,7 +57,7 @@ int moirai__park_cancel(moirai__fiber *fiber)
 	return cancelled;
 }
 
-static size_t bucket_cancel(moirai__bucket *bucket, bool (*match)(moirai__fiber *fiber, void *arg),
+static size_t bucket_cancel(moirai__bucket *bucket, bool (*match)(moirai__parker *fiber, void *arg),
 	void *arg, moirai__wakes *wakes)
 {
 	size_t cancelled = 0;
@@ -67,7 +67,7 @@ static size_t bucket_cancel(moirai__bucket *bucket, bool (*match)(moirai__fiber 
 		next_head = MOIRAI_RD(head->group_next);
 		for (; node; node = next) {
 			next = MOIRAI_RD(node->next);
-			moirai__fiber *fiber = park_fiber_of(node);
+			moirai__parker *fiber = park_fiber_of(node);
 			if (fiber && match(fiber, arg))
 				cancelled += fiber_cancel_queued(bucket, node, wakes);
 		}
@@ -79,7 +79,7 @@ static size_t bucket_cancel(moirai__bucket *bucket, bool (*match)(moirai__fiber 
  * With all buckets locked at once: a requeue cannot carry a fiber from a bucket that the sweep has
  * not reached into one that it has left. Whoever parks after it sees the flag, by the locks' edge.
  */
-size_t moirai__park_cancel_all(bool (*match)(moirai__fiber *fiber, void *arg), void *arg)
+size_t moirai__park_cancel_all(bool (*match)(moirai__parker *fiber, void *arg), void *arg)
 {
 	moirai__wakes wakes;
 	size_t cancelled = 0;

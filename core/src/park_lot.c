@@ -105,7 +105,7 @@ moirai__wait_node *moirai__bucket_first(moirai__bucket *bucket, const void *addr
 
 bool park_take_any(moirai__claim *claim, uint32_t outcome, moirai__wakes *wakes)
 {
-	moirai__fiber *fiber = claim->fiber;
+	moirai__parker *fiber = claim->fiber;
 	uint32_t was = park_claim(claim, outcome);
 	/* FORMING: it is awake still and will see the outcome before it sleeps. */
 	if (was == MOIRAI__CLAIM_PARKED && fiber)
@@ -134,7 +134,7 @@ void moirai__node_move(moirai__bucket *from, moirai__wait_node *node, moirai__bu
 
 void moirai__wakes_fire(moirai__wakes *wakes)
 {
-	for (moirai__fiber *fiber = wakes->fibers_, *next; fiber; fiber = next) {
+	for (moirai__parker *fiber = wakes->fibers_, *next; fiber; fiber = next) {
 		next = fiber->ready_next_;
 		fiber->ops->ready(fiber);
 	}

@@ -55,10 +55,10 @@ extern struct park_table *park_table_current;
 
 /* A ticket with this bit names a fiber whose park_any is to be published, else a locked bucket. */
 #define PARK_TICKET_ANY ((moirai__park_ticket)1)
-void park_any_left(moirai__fiber *fiber);
+void park_any_left(moirai__parker *fiber);
 
 /* Calls ops->prepare() until it does not say -EAGAIN; *context receives the worker's. */
-int park_prepare(moirai__fiber *fiber, uint64_t deadline_ns, moirai__context **context);
+int park_prepare(moirai__parker *fiber, uint64_t deadline_ns, moirai__context **context);
 
 void park_bucket_acquire_slow(moirai__bucket *bucket);
 void park_bucket_wake(moirai__bucket *bucket);
@@ -237,7 +237,7 @@ static inline bool park_is_queued(uint32_t state)
 	return state == MOIRAI__NODE_QUEUED || state == MOIRAI__NODE_SLEEPING;
 }
 
-static inline void park_wakes_add_fiber(moirai__wakes *wakes, moirai__fiber *fiber)
+static inline void park_wakes_add_fiber(moirai__wakes *wakes, moirai__parker *fiber)
 {
 	fiber->ready_next_ = NULL;
 	if (wakes->last_)
@@ -312,7 +312,7 @@ static MOIRAI_ALWAYS_INLINE bool park_take(
 }
 
 /* NULL for what is no fiber's. */
-static inline moirai__fiber *park_fiber_of(const moirai__wait_node *node)
+static inline moirai__parker *park_fiber_of(const moirai__wait_node *node)
 {
 	if (node->kind != MOIRAI__WAIT_FIBER)
 		return NULL;
@@ -335,7 +335,7 @@ static MOIRAI_ALWAYS_INLINE void park_fire(moirai__wakes *wakes)
 	if (MOIRAI_UNLIKELY(wakes->count_))
 		moirai__wakes_fire(wakes);
 	else
-		for (moirai__fiber *fiber = wakes->fibers_, *next; fiber; fiber = next) {
+		for (moirai__parker *fiber = wakes->fibers_, *next; fiber; fiber = next) {
 			next = fiber->ready_next_; /* ready() gives the fiber away */
 			fiber->ops->ready(fiber);
 		}

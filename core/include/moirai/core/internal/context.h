@@ -46,13 +46,13 @@ typedef struct moirai__context_ops {
 	 * Any thread, no lock of park held: put the fiber into a run queue. Exactly once per `leave`,
 	 * and never before its ticket is handed back. Must not park.
 	 */
-	void (*ready)(struct moirai__fiber *fiber);
+	void (*ready)(struct moirai__parker *fiber);
 	/*
 	 * Must a park of this fiber's present task end with -ECANCELED (cancelled and not masked, or
 	 * the executor shuts down)? Called with a bucket locked, by the fiber itself or by a canceller
 	 * while the fiber is parked: loads only.
 	 */
-	bool (*cancelled)(struct moirai__fiber *fiber);
+	bool (*cancelled)(struct moirai__parker *fiber);
 	/*
 	 * Fills every field of *ctx for the task that runs on this context now. 0, or -ENOENT when none
 	 * does. Called on the context's own thread; may not park. NULL: not supported.
@@ -65,17 +65,17 @@ typedef struct moirai__context_ops {
  * in memory that stays a fiber for ever (type-stable): a late canceller may look at it at any time.
  * Zeroed is valid; `ops` is set before the fiber first parks.
  */
-typedef struct moirai__fiber {
+typedef struct moirai__parker {
 	const moirai__context_ops *ops;
-	struct moirai__fiber *ready_next_; /* links those that one unpark wakes */
+	struct moirai__parker *ready_next_; /* links those that one unpark wakes */
 	moirai__claim claim_;              /* of its park_any */
 	moirai__wait_node node_;           /* of its park, or of the first case of its park_any */
-} moirai__fiber;
+} moirai__parker;
 
 /* One per worker thread, inside the executor's worker. */
 typedef struct moirai__context {
 	const moirai__context_ops *ops;
-	moirai__fiber *fiber; /* the fiber that runs on this worker now; NULL: park blocks the thread */
+	moirai__parker *fiber; /* the fiber that runs on this worker now; NULL: park blocks the thread */
 	int32_t worker;       /* its index in the executor: for observers and logs */
 	int32_t reserved_;
 } moirai__context;
@@ -111,14 +111,14 @@ MOIRAI_API bool moirai__park_timeout(struct moirai__wait_node *node);
  * sticky flag first. A park that begins at the same moment sees the flag and refuses. Returns 1 when
  * the fiber was parked and has been made ready, else 0. Any thread; costs a heavy fence.
  */
-MOIRAI_API int moirai__park_cancel(moirai__fiber *fiber);
+MOIRAI_API int moirai__park_cancel(moirai__parker *fiber);
 
 /**
  * Ends the parks of all fibers for which match() is true (called with a bucket locked: loads only);
  * ops->cancelled() must be true for them already, so that nobody parks behind the sweep. Returns how
  * many were made ready. Visits every bucket: for shutdown.
  */
-MOIRAI_API size_t moirai__park_cancel_all(bool (*match)(moirai__fiber *fiber, void *arg), void *arg);
+MOIRAI_API size_t moirai__park_cancel_all(bool (*match)(moirai__parker *fiber, void *arg), void *arg);
 
 MOIRAI_END_DECLS
 

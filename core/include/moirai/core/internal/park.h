@@ -48,8 +48,8 @@ MOIRAI_API moirai__wait_node *moirai__bucket_first(moirai__bucket *bucket, const
 typedef struct moirai__wakes {
 	unsigned count_;        /* of entries_ */
 	unsigned fiber_count_;
-	moirai__fiber *fibers_; /* linked by ready_next_ */
-	moirai__fiber *last_;
+	moirai__parker *fibers_; /* linked by ready_next_ */
+	moirai__parker *last_;
 	struct {
 		void (*wake)(void *arg); /* NULL: arg is the futex of a thread */
 		void *arg;
@@ -117,7 +117,7 @@ MOIRAI_API int moirai__park_queued(const uint32_t *word, const moirai__park_hook
 typedef struct moirai__park_waiter {
 	const uint32_t *address;
 	moirai__wait_kind kind;
-	moirai__fiber *fiber; /* NULL unless kind is MOIRAI__WAIT_FIBER */
+	moirai__parker *fiber; /* NULL unless kind is MOIRAI__WAIT_FIBER */
 	bool any;             /* one word of several */
 	uint64_t since_ns;    /* 0: not recorded */
 } moirai__park_waiter;

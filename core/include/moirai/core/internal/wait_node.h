@@ -7,7 +7,7 @@
 
 MOIRAI_BEGIN_DECLS
 
-struct moirai__fiber;
+struct moirai__parker;
 struct moirai__claim;
 struct moirai__park_hooks;
 
@@ -56,7 +56,7 @@ typedef struct moirai__wait_node {
 	uint8_t flags;
 	uint16_t index;          /* ANY: which case */
 	union {
-		struct moirai__fiber *fiber;         /* FIBER */
+		struct moirai__parker *fiber;         /* FIBER */
 		void (*wake)(void *arg);             /* WAKER */
 		struct moirai__claim *claim;         /* ANY, of a thread or a fiber */
 	};
@@ -68,7 +68,7 @@ typedef struct moirai__wait_node {
 /* One per park_any: in the fiber, or on the thread's stack (its futex then). */
 typedef struct moirai__claim {
 	uint32_t word; /* atomic; CLAIM_FORMING, CLAIM_PARKED, or how it ended */
-	struct moirai__fiber *fiber; /* NULL: a thread */
+	struct moirai__parker *fiber; /* NULL: a thread */
 } moirai__claim;
 
 MOIRAI_END_DECLS
