@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -37,8 +36,13 @@
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
+/* A libc's compiler wrapper may hide the kernel's headers. */
 #define MEMBARRIER_PRIVATE_EXPEDITED          (1 << 3)
 #define MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
+#define FUTEX_WAKE                            1
+#define FUTEX_WAIT_BITSET                     9
+#define FUTEX_PRIVATE_FLAG                    128
+#define FUTEX_BITSET_MATCH_ANY                0xFFFFFFFFu
 
 const char *moirai_os_name(void)
 {
@@ -240,9 +244,24 @@ static size_t install_batches(char *address, size_t guard_bytes, size_t stride_b
 	return done;
 }
 
+/* An emulator (qemu-user) accepts every advice and heeds none: ask for one that does not exist. */
+static bool advice_is_heeded(char *address, size_t size_bytes)
+{
+	const int no_such_advice = 0x7FFF;
+	static uint32_t answer; /* 0: not asked yet, 1: yes, 2: no; racing callers agree */
+	uint32_t known = moirai_load_relaxed(&answer);
+	if (!known) {
+		known = madvise(address, size_bytes, no_such_advice) != 0 ? 1 : 2;
+		moirai_store_relaxed(&answer, known);
+	}
+	return known == 1;
+}
+
 int moirai__os_guard_markers(
 	char *address, size_t guard_bytes, size_t stride_bytes, size_t count)
 {
+	if (!advice_is_heeded(address, guard_bytes))
+		return -ENOTSUP;
 	/* The first one tells whether this kernel knows markers. */
 	if (madvise(address, guard_bytes, MADV_GUARD_INSTALL) != 0)
 		return errno == ENOMEM ? -ENOMEM : -ENOTSUP;

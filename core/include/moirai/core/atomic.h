@@ -93,8 +93,10 @@ enum { MOIRAI_MODEL_XCHG, MOIRAI_MODEL_ADD, MOIRAI_MODEL_SUB, MOIRAI_MODEL_OR, M
 /* The accesses are ordered already; the machine's fence is still needed, unseen by TSan. */
 #if defined(__x86_64__) || defined(__i386__)
 #define moirai__fence(o) __asm__ volatile("mfence" ::: "memory")
-#else
+#elif defined(__aarch64__)
 #define moirai__fence(o) __asm__ volatile("dmb ish" ::: "memory")
+#else
+#define moirai__fence(o) __atomic_thread_fence(o)
 #endif
 #else
 #define moirai__fence(o) __atomic_thread_fence(o)
@@ -176,8 +178,13 @@ enum { MOIRAI_MODEL_XCHG, MOIRAI_MODEL_ADD, MOIRAI_MODEL_SUB, MOIRAI_MODEL_OR, M
 
 #else
 
+/* Where there is no operating system there is no membarrier: both halves are real fences. */
+#ifdef MOIRAI_FREESTANDING
+#define moirai__fence_symmetric true
+#else
 /* Private: true when the light fence must be a real one. Set before the first thread starts. */
 MOIRAI_API extern bool moirai__fence_symmetric;
+#endif
 
 /** Orders nothing between processors; keeps the compiler from moving memory accesses over it. */
 static MOIRAI_ALWAYS_INLINE void moirai_fence_compiler(void)
@@ -200,7 +207,14 @@ static MOIRAI_ALWAYS_INLINE void moirai_fence_light(void)
  * The dear half: 0.4 us alone, up to 10 us while other threads of the process run. Any thread; a
  * system call where membarrier exists, a sequentially consistent fence elsewhere.
  */
+#ifdef MOIRAI_FREESTANDING
+static MOIRAI_ALWAYS_INLINE void moirai_fence_heavy(void)
+{
+	moirai_fence_seq_cst();
+}
+#else
 MOIRAI_API void moirai_fence_heavy(void);
+#endif
 
 /** Tells the processor that this is a spin loop. Bounded spinning only. */
 static MOIRAI_ALWAYS_INLINE void moirai_cpu_relax(void)

@@ -17,8 +17,12 @@
 #define MOIRAI_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
-/* Exported from its component's library; everything else is hidden. */
+/* Exported from its component's library; everything else is hidden (Windows exports all). */
+#ifdef _WIN32
+#define MOIRAI_API
+#else
 #define MOIRAI_API __attribute__((visibility("default")))
+#endif
 
 #define MOIRAI_LIKELY(x)      __builtin_expect(!!(x), 1)
 #define MOIRAI_UNLIKELY(x)    __builtin_expect(!!(x), 0)
@@ -27,7 +31,12 @@
 #define MOIRAI_COLD           __attribute__((cold, noinline))
 #define MOIRAI_NORETURN       __attribute__((noreturn))
 #define MOIRAI_MUST_CHECK     __attribute__((warn_unused_result))
-#define MOIRAI_PRINTF(f, a)   __attribute__((format(printf, f, a)))
+#define MOIRAI_MAYBE_UNUSED   __attribute__((unused))
+#if defined(__MINGW32__) && !defined(__clang__)
+#define MOIRAI_PRINTF(f, a) __attribute__((format(gnu_printf, f, a)))
+#else
+#define MOIRAI_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#endif
 #define MOIRAI_ALIGNED(bytes) __attribute__((aligned(bytes)))
 #define MOIRAI_ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
 #define MOIRAI_CONTAINER_OF(pointer, type, member)                                                 \
@@ -61,15 +70,22 @@
 
 MOIRAI_BEGIN_DECLS
 
-/** Reports a broken invariant on stderr and aborts. Never returns; safe in any context. */
+/**
+ * Reports a broken invariant on stderr and aborts. Never returns; safe in any context. A freestanding
+ * program (MOIRAI_FREESTANDING) has none: a broken assertion is a trap there.
+ */
 MOIRAI_API MOIRAI_NORETURN MOIRAI_COLD void moirai_panic(
 	const char *file, int line, const char *what);
 
 MOIRAI_END_DECLS
 
 /* Kept in release builds: cheap checks whose failure means that going on would corrupt. */
+#ifdef MOIRAI_FREESTANDING
+#define MOIRAI_ASSERT(condition) (MOIRAI_LIKELY(condition) ? (void)0 : __builtin_trap())
+#else
 #define MOIRAI_ASSERT(condition)                                                                   \
 	(MOIRAI_LIKELY(condition) ? (void)0 : moirai_panic(__FILE__, __LINE__, #condition))
+#endif
 
 /* Expensive invariants: compiled in when MOIRAI_DEBUG is defined (debug builds). */
 #ifdef MOIRAI_DEBUG
