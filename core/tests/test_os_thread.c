@@ -69,7 +69,7 @@ static void failed_creation_leaks_nothing(void)
 	moirai__fault_arm(MOIRAI_FAULT_ALLOC, 1);
 	CHECK(moirai_os_thread_create(&thread, NULL, note_id, &id) == -ENOMEM);
 	moirai__fault_arm(0, 0);
-	moirai_os_thread_attr huge = {.stack_size_bytes = SIZE_MAX / 4};
+	moirai_os_thread_attr huge = {.stack_size_bytes = SIZE_MAX - (64u << 20)};
 	CHECK(moirai_os_thread_create(&thread, &huge, note_id, &id) < 0);
 	moirai_alloc_stats_get(&after);
 	CHECK(after.live_bytes == before.live_bytes);
