@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Made by xxhsum 0.8.1 -H3 and -H2, and for the seeded ones by libxxhash 0.8.1, over the first bytes
+ * of vector_fill(). The seed is VECTOR_SEED ^ size.
+ */
+#ifndef HASH_VECTORS_H
+#define HASH_VECTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VECTOR_SIZE_MAX 1048577
+#define VECTOR_SEED     0x9E3779B97F4A7C15ull
+
+static inline void vector_fill(unsigned char *bytes, size_t count)
+{
+	uint64_t x = 1;
+	for (size_t i = 0; i < count; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		bytes[i] = (unsigned char)(x >> 56);
+	}
+}
+
+static const struct hash_vector {
+	size_t size;
+	const char *h64, *h128, *seeded64, *seeded128;
+} hash_vectors[] = {
+	{0, "2d06800538d394c2", "99aa06d3014798d86001c324468d497f", "602b0e2cd6662c8b",
+		"d142977a2cca554b4ca5176998171787"},
+	{1, "c00f9d4f580c0c3a", "c89f16e01381dd11c00f9d4f580c0c3a", "26819b471cb7cd01",
+		"5f12fa705bf972a826819b471cb7cd01"},
+	{2, "b248061fb52bd64c", "dfff8fb46bf94599b248061fb52bd64c", "eb6dfadfdd6541f8",
+		"ac51f8a5e9d3d04ceb6dfadfdd6541f8"},
+	{3, "e92112d1e602af4a", "042980e29fe07a72e92112d1e602af4a", "cb6b9cb47b4f1bd5",
+		"61bcbbbe7edfd155cb6b9cb47b4f1bd5"},
+	{4, "9008de7e100606d1", "960811bdc2cb9dc3f38741e1b9ccfbd4", "62148171d934780d",
+		"166a3386678655158367c6e289ef33f6"},
+	{5, "aba4062f24845bdc", "940670c9fb2d79c419d1bcd6f6b7db50", "da4086cff77e12c2",
+		"01f95469dacf7c678bebfcfe00a7e1e0"},
+	{8, "cca6ee6f8e080c52", "ff5c240882695f409aac4cd28c312a76", "a99de2cba1cafdc7",
+		"24a3c915b2cdd90b598ddb0fe15d9786"},
+	{9, "568f9d2e69ad8bd0", "3ad200a3678150cd289d4cd1af0c84bd", "caf4974d60a69b49",
+		"1f57883cdcf0a3427d091bd2656b42d0"},
+	{15, "f79a07c55bebf28a", "59fb6f9b90d83888b224dd97f6e0c249", "06ff52c41e59376b",
+		"121a73329dc310090dccc3b92f789bd7"},
+	{16, "600a07a4f5a9911c", "09bfcf6d0d0c7508729073442c453ee7", "174d634b829eba0b",
+		"1ed502dd1f916b11af586ccb38345925"},
+	{17, "deab0265f35dfc24", "c0e06f2f6b379f4ad0b31235d80538af", "9d3f5ffce1523a67",
+		"bb521b4eaf8d76eaeb5840f57ea6dfa5"},
+	{31, "423b58cf0cc7d932", "fce833eae7939e03aa312d0ddde9624d", "1b7f8b79298a16a6",
+		"034d46102797402fd824deb259533bef"},
+	{32, "d04581c566616653", "0bee74e0e3ef74237a78eb27b3aef28b", "4a38cc2bd6f96af4",
+		"b84354cdd43a25c1c10c6bb69f26a4ed"},
+	{33, "e2f96cd271e72881", "f01a5f3912b24aac0f2a1f3d6e780688", "f111b850c88a5418",
+		"5d3229f1a390b5dba4564a8ac507b848"},
+	{64, "ad0685dabb3ce66b", "7d7cc02bbb48520eed9a84b3780fc908", "c743d644f87f1ec3",
+		"9bcfa6a6ea7876e37b6b1e9b82701e08"},
+	{65, "7d4e3da065c21b2d", "559e598dd20cb466ac9b1ce636d915da", "bef3fce032ef2722",
+		"315b2efc899b90bfc4c02611660928a3"},
+	{96, "bf9a1938301428ca", "14adfddcbd9065a323c4ecc869a876ae", "b78fc089eab6ad70",
+		"1a0ef95080ea3557f966f2cfdb7c9c0b"},
+	{97, "ae7c260494b7847c", "66891c04492fc201972292c2bfea9946", "af0532cd30e94e7d",
+		"10053a9e043683f922566a7618047c77"},
+	{128, "410bd3b4d8d84f51", "b0c97cf51fbd420ec14ef9bdf2926d91", "475745added41273",
+		"02befd9bf37dca8880d41139473427df"},
+	{129, "55964eec39625032", "77672b5beabfd29e1c66bb88fb267529", "7713d6e562418e01",
+		"bbca10c2261b6e387335369fbaa3fab0"},
+	{130, "f40e3e7cc0a30ced", "de79ab5ab7d296c40241e133fe244372", "56af15caa7957a17",
+		"2a227f076d53bec7d06f2601330cfb77"},
+	{192, "4d9f83e45b7807b4", "fe16cd694e956868dcef7d432d7414e6", "2b46117fcbd60c88",
+		"45f77d41e53978a3d306656717f048a2"},
+	{239, "f5e234500a1f2b94", "b9c7a6741ba6770d3bff140641abd336", "bab0e9cd5e4b3994",
+		"18e29f48ef0305af82b86ea35d65b640"},
+	{240, "977b659bdc81fdb1", "05fb829868e88d8b0dfe588c76a0d834", "a756c8dd1f08e76d",
+		"0f9aaf935efac5b909bb0a71ec30f105"},
+	{241, "2cb1ed4a30c8bded", "19f9ed05e79938962cb1ed4a30c8bded", "5b8aed7afb61f694",
+		"568c2c0b57f27f275b8aed7afb61f694"},
+	{255, "c77eae9c20c21088", "42c2c2a055b3ccf1c77eae9c20c21088", "bd5ce9777a21bb5e",
+		"37c20ae44ec2263ebd5ce9777a21bb5e"},
+	{256, "7fd97c6450f19383", "1104622b393022127fd97c6450f19383", "5f57d13e30a40e8f",
+		"7b5b640d6a5e5aec5f57d13e30a40e8f"},
+	{257, "42c723a93a4c46b9", "15752945fc3fa2a842c723a93a4c46b9", "03cf3e6063484daf",
+		"9320af43be170a0f03cf3e6063484daf"},
+	{511, "f2bf2354a8c603a7", "2f5aa1efa546bc92f2bf2354a8c603a7", "a108410c0b651dd5",
+		"a56dff25f0777f9ca108410c0b651dd5"},
+	{512, "d21b608b44320be0", "cc59276fde939412d21b608b44320be0", "eb4ad78b5cc7a72c",
+		"dd2b6102c233983deb4ad78b5cc7a72c"},
+	{1023, "296b8bdbd696752e", "606e53ea537672a5296b8bdbd696752e", "b84e9b3795eebce0",
+		"e176f9c21123c0deb84e9b3795eebce0"},
+	{1024, "5ec111a1e5a293ae", "92da9c0cebcc106c5ec111a1e5a293ae", "5c5e7081155af11b",
+		"c593c6c289d02bed5c5e7081155af11b"},
+	{1025, "5ea0264528a903fc", "76c00571248d69785ea0264528a903fc", "7aff3be73dace89d",
+		"799b93e41613a41b7aff3be73dace89d"},
+	{4096, "a76570548864595e", "205cdca1be728c37a76570548864595e", "a1f9e46e87409b1b",
+		"f22c00dc76f88f96a1f9e46e87409b1b"},
+	{65535, "6759c820e4fa206f", "a9b7f06add87aa676759c820e4fa206f", "e75b5f40f0041199",
+		"b3f5a46876db5eabe75b5f40f0041199"},
+	{65536, "d062f29c26da8cf9", "9123c55b6141159cd062f29c26da8cf9", "4e1bac333d151a75",
+		"c61a585c463015094e1bac333d151a75"},
+	{1048577, "19d77a4cfb4d0f33", "06fa813248f87e8819d77a4cfb4d0f33", "8d9734658d837380",
+		"cd33e92e821cfe398d9734658d837380"},
+};
+
+#endif
