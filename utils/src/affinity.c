@@ -28,7 +28,8 @@ int moirai_affinity_parse(const char *text, moirai_affinity_policy *policy, cons
 	if (status < 0)
 		return status;
 	if (moirai_cpuset_count(&set) == 0)
-		return utils_detail(-EINVAL, "an affinity is none, spread, compact or a list of processors");
+		return utils_detail(
+			-EINVAL, "an affinity is none, spread, compact or a list of processors");
 	*policy = MOIRAI_AFFINITY_LIST;
 	*list = text;
 	return 0;

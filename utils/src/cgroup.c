@@ -17,7 +17,7 @@
 #include "sysfs.h"
 
 /* Below 1/1000 of a processor nothing runs; above 1024 a quota is none. */
-#define QUOTA_MAX ((double)MOIRAI_CPUS_MAX * 1000)
+#define QUOTA_MAX       ((double)MOIRAI_CPUS_MAX * 1000)
 #define CGROUP_PATH_MAX 768
 
 static unsigned cgroup_smaller(unsigned a, double quota, double period)
@@ -31,7 +31,8 @@ static unsigned cgroup_smaller(unsigned a, double quota, double period)
 	return a == 0 || b < a ? b : a;
 }
 
-static unsigned cgroup_level_v2(const char *root, const char *mount, const char *path, unsigned best)
+static unsigned cgroup_level_v2(
+	const char *root, const char *mount, const char *path, unsigned best)
 {
 	char text[64], *end;
 	if (moirai_sysfs_text(root, text, sizeof(text), "%s%s/cpu.max", mount, path) < 0)
@@ -42,7 +43,8 @@ static unsigned cgroup_level_v2(const char *root, const char *mount, const char 
 	return cgroup_smaller(best, quota, strtod(end, NULL));
 }
 
-static unsigned cgroup_level_v1(const char *root, const char *mount, const char *path, unsigned best)
+static unsigned cgroup_level_v1(
+	const char *root, const char *mount, const char *path, unsigned best)
 {
 	long quota, period;
 	if (moirai_sysfs_number(root, &quota, "%s%s/cpu.cfs_quota_us", mount, path) < 0 ||
@@ -89,7 +91,8 @@ static unsigned cgroup_line(const char *root, char *line, unsigned best)
 	*path++ = 0;
 	char copy[CGROUP_PATH_MAX];
 	if (!*controllers) {
-		best = cgroup_climb(root, "sys/fs/cgroup", strcpy(copy, path), best, cgroup_level_v2);
+		best = cgroup_climb(
+			root, "sys/fs/cgroup", strcpy(copy, path), best, cgroup_level_v2);
 		return cgroup_climb(
 			root, "sys/fs/cgroup/unified", strcpy(copy, path), best, cgroup_level_v2);
 	}

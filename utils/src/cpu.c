@@ -82,8 +82,8 @@ size_t moirai_cpu_format(moirai_cpu_features features, char *buffer, size_t size
 		if (!(features & MOIRAI_CPU_BIT(i)))
 			continue;
 		bool room = length < size_bytes;
-		int n = snprintf(room ? buffer + length : NULL, room ? size_bytes - length : 0, "%s%s",
-			length ? " " : "", cpu_table[i].name);
+		int n = snprintf(room ? buffer + length : NULL, room ? size_bytes - length : 0,
+			"%s%s", length ? " " : "", cpu_table[i].name);
 		length += n > 0 ? (size_t)n : 0;
 	}
 	return length;
@@ -127,8 +127,7 @@ static int cpu_word(const char *word, size_t length, moirai_cpu_features *set)
 		(int)(length < 40 ? length : 40), word);
 }
 
-int moirai_cpu_override(
-	const char *text, moirai_cpu_features detected, moirai_cpu_features *result)
+int moirai_cpu_override(const char *text, moirai_cpu_features detected, moirai_cpu_features *result)
 {
 	moirai_cpu_features set = detected;
 	if (!result)

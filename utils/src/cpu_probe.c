@@ -91,7 +91,8 @@ moirai_cpu_features moirai_cpu_probe(void)
 
 moirai_cpu_features moirai_cpu_probe(void)
 {
-	return MOIRAI_CPU_BIT(MOIRAI_CPU_NEON); /* part of the architecture; the rest is not asked */
+	return MOIRAI_CPU_BIT(
+		MOIRAI_CPU_NEON); /* part of the architecture; the rest is not asked */
 }
 
 #else

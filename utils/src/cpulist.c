@@ -30,8 +30,8 @@ static const char *cpulist_number(const char *p, unsigned *number)
 
 static int cpulist_error(const char *text, const char *at)
 {
-	return utils_detail(-EINVAL, "list of processors \"%.64s\": not understood at column %zu", text,
-		(size_t)(at - text) + 1);
+	return utils_detail(-EINVAL, "list of processors \"%.64s\": not understood at column %u",
+		text, (unsigned)(at - text) + 1);
 }
 
 /* One item: "3", "0-7" or "0-31:2". */
@@ -53,8 +53,8 @@ static int cpulist_item(const char *text, const char **at, cpulist_range *range)
 		}
 	}
 	if (range->last >= MOIRAI_CPUS_MAX)
-		return utils_detail(
-			-ERANGE, "processor %u: numbers end at %d", range->last, MOIRAI_CPUS_MAX - 1);
+		return utils_detail(-ERANGE, "processor %u: numbers end at %d", range->last,
+			MOIRAI_CPUS_MAX - 1);
 	*at = q;
 	return 0;
 }

@@ -79,8 +79,7 @@ static void random_swap(unsigned char *a, unsigned char *b, size_t size_bytes)
 	}
 }
 
-void moirai_random_shuffle(
-	moirai_random *random, void *elements, size_t count, size_t size_bytes)
+void moirai_random_shuffle(moirai_random *random, void *elements, size_t count, size_t size_bytes)
 {
 	unsigned char *base = elements;
 	for (size_t i = count; i > 1; i--) {

@@ -4,9 +4,15 @@
 #include <errno.h>
 #include <math.h>
 
+/* Some C libraries' isnan() warns of the float that it also takes. */
+static bool stats_is_nan(double x)
+{
+	return x != x;
+}
+
 void moirai_stats_add(moirai_stats *stats, double value)
 {
-	if (isnan(value))
+	if (stats_is_nan(value))
 		return;
 	if (stats->count == 0 || value < stats->min)
 		stats->min = value;
@@ -47,7 +53,7 @@ double moirai_stats_deviation(const moirai_stats *stats)
 /* The order of the sorts: ascending, NaN behind everything. */
 static bool samples_above(double a, double b)
 {
-	return a > b || (isnan(a) && !isnan(b));
+	return a > b || (stats_is_nan(a) && !stats_is_nan(b));
 }
 
 static void samples_sift(double *values, size_t count, size_t at)

@@ -46,15 +46,17 @@ static void topology_read_core(moirai_topology *t, const char *root, moirai_topo
 	moirai_cpuset set;
 	long package = -1;
 	/* The older name first: it exists in every kernel, the newer one since 5.3. */
-	if (moirai_sysfs_cpus(root, &set, SYS_CPU "/cpu%u/topology/thread_siblings_list", c->cpu) < 0 &&
-		moirai_sysfs_cpus(root, &set, SYS_CPU "/cpu%u/topology/core_cpus_list", c->cpu) < 0) {
+	if (moirai_sysfs_cpus(root, &set, SYS_CPU "/cpu%u/topology/thread_siblings_list", c->cpu) <
+			0 &&
+		moirai_sysfs_cpus(root, &set, SYS_CPU "/cpu%u/topology/core_cpus_list", c->cpu) <
+			0) {
 		t->info_.complete = false;
 		memset(&set, 0, sizeof(set));
 	}
 	c->core = topology_lowest(t, &set, c->cpu, c->cpu);
 	/* -1 is what some virtual machines say for "I do not know". */
 	if (moirai_sysfs_number(
-			root, &package, SYS_CPU "/cpu%u/topology/physical_package_id", c->cpu) < 0)
+		    root, &package, SYS_CPU "/cpu%u/topology/physical_package_id", c->cpu) < 0)
 		t->info_.complete = false;
 	c->package = package < 0 ? 0 : (uint32_t)package;
 }
@@ -67,14 +69,15 @@ static void topology_read_caches(moirai_topology *t, const char *root, moirai_to
 	for (int i = 0; i < CACHE_INDEXES; i++) {
 		char type[32];
 		moirai_cpuset set;
-		if (moirai_sysfs_number(root, &level, SYS_CPU "/cpu%u/cache/index%d/level", c->cpu, i) < 0)
+		if (moirai_sysfs_number(
+			    root, &level, SYS_CPU "/cpu%u/cache/index%d/level", c->cpu, i) < 0)
 			continue;
 		if (level < 2 ||
-			moirai_sysfs_text(
-				root, type, sizeof(type), SYS_CPU "/cpu%u/cache/index%d/type", c->cpu, i) < 0 ||
+			moirai_sysfs_text(root, type, sizeof(type),
+				SYS_CPU "/cpu%u/cache/index%d/type", c->cpu, i) < 0 ||
 			strcmp(type, "Instruction") == 0 ||
-			moirai_sysfs_cpus(
-				root, &set, SYS_CPU "/cpu%u/cache/index%d/shared_cpu_list", c->cpu, i) < 0)
+			moirai_sysfs_cpus(root, &set,
+				SYS_CPU "/cpu%u/cache/index%d/shared_cpu_list", c->cpu, i) < 0)
 			continue;
 		if (level == 2) {
 			c->l2 = topology_lowest(t, &set, c->cpu, KEY_NONE);
@@ -93,7 +96,8 @@ static uint32_t topology_read_capacity(const char *root, unsigned cpu)
 {
 	long value;
 	if (moirai_sysfs_number(root, &value, SYS_CPU "/cpu%u/cpu_capacity", cpu) < 0 &&
-		moirai_sysfs_number(root, &value, SYS_CPU "/cpu%u/cpufreq/cpuinfo_max_freq", cpu) < 0)
+		moirai_sysfs_number(root, &value, SYS_CPU "/cpu%u/cpufreq/cpuinfo_max_freq", cpu) <
+			0)
 		return 0;
 	return value > 0 && value < INT32_MAX ? (uint32_t)value : 0;
 }
@@ -116,8 +120,8 @@ static void topology_read_distances(
 	char text[8192];
 	unsigned column = 0;
 	const char *p = text;
-	if (moirai_sysfs_text(
-			root, text, sizeof(text), SYS_NODE "/node%u/distance", t->node_number_[index]) < 0)
+	if (moirai_sysfs_text(root, text, sizeof(text), SYS_NODE "/node%u/distance",
+		    t->node_number_[index]) < 0)
 		return;
 	for (unsigned node = 0; node < MOIRAI_CPUS_MAX && *p; node++) {
 		unsigned value = 0;
@@ -179,7 +183,8 @@ static void topology_read_nodes(moirai_topology *t, const char *root)
 			t->cpus_[i].node = 0;
 	for (unsigned i = 0; i < t->info_.nodes; i++)
 		for (unsigned j = 0; j < t->info_.nodes; j++)
-			t->node_distance_[i][j] = i == j ? NODE_DISTANCE_LOCAL : NODE_DISTANCE_REMOTE;
+			t->node_distance_[i][j] =
+				i == j ? NODE_DISTANCE_LOCAL : NODE_DISTANCE_REMOTE;
 	for (unsigned i = 0; i < t->info_.nodes; i++)
 		topology_read_distances(t, root, &online, i);
 }
@@ -224,7 +229,7 @@ static void topology_read_online(
 	moirai_topology *t, const char *root, const moirai_cpuset *mask, moirai_cpuset *online)
 {
 	if ((moirai_sysfs_cpus(root, online, SYS_CPU "/online") == 0 ||
-			moirai_sysfs_cpus(root, online, SYS_CPU "/present") == 0) &&
+		    moirai_sysfs_cpus(root, online, SYS_CPU "/present") == 0) &&
 		moirai_cpuset_count(online) > 0)
 		return;
 	t->info_.complete = false;
@@ -307,8 +312,8 @@ int moirai_topology_create(moirai_topology **topology, const char *root)
 		return -EINVAL;
 	*topology = NULL;
 	if (root && (!*root || strlen(root) > SYSFS_ROOT_MAX))
-		return utils_detail(
-			-EINVAL, "the root of a topology is empty or longer than %d bytes", SYSFS_ROOT_MAX);
+		return utils_detail(-EINVAL,
+			"the root of a topology is empty or longer than %d bytes", SYSFS_ROOT_MAX);
 	moirai_topology *t = moirai_alloc_zeroed(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;

@@ -13,7 +13,7 @@ struct moirai_topology {
 	moirai_topology_info info_;
 	moirai_cpuset usable_;
 	moirai_topology_cpu cpus_[MOIRAI_CPUS_MAX]; /* the first info_.cpus, by increasing number */
-	uint16_t index_[MOIRAI_CPUS_MAX];           /* of a processor's number in cpus_, plus 1; 0: none */
+	uint16_t index_[MOIRAI_CPUS_MAX]; /* of a processor's number in cpus_, plus 1; 0: none */
 	uint16_t node_number_[MOIRAI_NODES_MAX];
 	uint16_t node_distance_[MOIRAI_NODES_MAX][MOIRAI_NODES_MAX];
 };

@@ -34,8 +34,8 @@ MOIRAI_PRINTF(2, 3) static void print_add(print_text *text, const char *format, 
 	va_list arguments;
 	va_start(arguments, format);
 	bool room = text->length < text->size;
-	int n = vsnprintf(room ? text->buffer + text->length : NULL, room ? text->size - text->length : 0,
-		format, arguments);
+	int n = vsnprintf(room ? text->buffer + text->length : NULL,
+		room ? text->size - text->length : 0, format, arguments);
 	va_end(arguments);
 	text->length += n > 0 ? (size_t)n : 0;
 }
@@ -84,7 +84,8 @@ static void print_group(const moirai_topology *t, print_text *text, unsigned lea
 	if (depth + 1 == PRINT_DEPTH)
 		return;
 	for (unsigned i = leader; i < t->info_.cpus; i++)
-		if (print_shares(&t->cpus_[i], &t->cpus_[leader], depth) && print_leads(t, i, depth + 1))
+		if (print_shares(&t->cpus_[i], &t->cpus_[leader], depth) &&
+			print_leads(t, i, depth + 1))
 			print_group(t, text, i, depth + 1);
 }
 
@@ -92,8 +93,8 @@ size_t moirai_topology_print(const moirai_topology *topology, char *buffer, size
 {
 	const moirai_topology_info *info = &topology->info_;
 	print_text text = {buffer, size_bytes, 0};
-	print_add(&text, "machine: %u cpus (%u usable), %u cores, %u packages, %u nodes%s\n", info->cpus,
-		info->usable, info->cores, info->packages, info->nodes,
+	print_add(&text, "machine: %u cpus (%u usable), %u cores, %u packages, %u nodes%s\n",
+		info->cpus, info->usable, info->cores, info->packages, info->nodes,
 		info->complete ? "" : ", in part assumed");
 	if (info->quota_millicpus)
 		print_add(&text, "  quota: %u.%03u cpus\n", info->quota_millicpus / 1000,

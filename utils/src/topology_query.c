@@ -45,7 +45,8 @@ unsigned moirai_topology_node_distance(const moirai_topology *topology, unsigned
 unsigned moirai_topology_current_node(const moirai_topology *topology)
 {
 	int cpu = moirai_os_cpu_current();
-	const moirai_topology_cpu *c = cpu < 0 ? NULL : moirai_topology_cpu_find(topology, (unsigned)cpu);
+	const moirai_topology_cpu *c =
+		cpu < 0 ? NULL : moirai_topology_cpu_find(topology, (unsigned)cpu);
 	return c ? c->node : 0;
 }
 
@@ -119,7 +120,8 @@ unsigned moirai_topology_order(
 			keys[count++] = query_victim_key(topology, thief, thief_place, i);
 	query_sort(keys, count);
 	for (unsigned i = 0; i < count && i < capacity; i++) {
-		unsigned place = (unsigned)((keys[i] & 0xFFFF) + thief_place) % topology->info_.cpus;
+		unsigned place =
+			(unsigned)((keys[i] & 0xFFFF) + thief_place) % topology->info_.cpus;
 		others[i] = topology->cpus_[place].cpu;
 	}
 	return count;

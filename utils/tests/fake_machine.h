@@ -21,7 +21,8 @@ typedef struct fake_machine {
 static inline void fake_create(fake_machine *fake)
 {
 	const char *tmp = getenv("TMPDIR");
-	snprintf(fake->root, sizeof(fake->root), "%s/moirai-fake-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	snprintf(fake->root, sizeof(fake->root), "%s/moirai-fake-XXXXXX",
+		tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(fake->root)) {
 		perror("mkdtemp");
 		abort();
@@ -36,8 +37,8 @@ static inline void fake_remove(const char *path)
 		char child[1024];
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
-		if (unlink(child) < 0)
+		int n = snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
+		if (n > 0 && (size_t)n < sizeof(child) && unlink(child) < 0)
 			fake_remove(child);
 	}
 	if (dir)
@@ -81,7 +82,8 @@ static inline const char *fake_peers(
 	text[0] = 0;
 	for (unsigned cpu = 0; cpu < cpus; cpu++)
 		if (group(cpu) == value)
-			used += (size_t)snprintf(text + used, size - used, used ? ",%u" : "%u", cpu);
+			used += (size_t)snprintf(
+				text + used, size - used, used ? ",%u" : "%u", cpu);
 	snprintf(text + used, size - used, "\n");
 	return text;
 }
@@ -101,8 +103,8 @@ static inline void fake_write_cache(const fake_machine *fake, unsigned cpu, int 
 {
 	fake_write(fake, level, "sys/devices/system/cpu/cpu%u/cache/index%d/level", cpu, index);
 	fake_write(fake, type, "sys/devices/system/cpu/cpu%u/cache/index%d/type", cpu, index);
-	fake_write(
-		fake, peers, "sys/devices/system/cpu/cpu%u/cache/index%d/shared_cpu_list", cpu, index);
+	fake_write(fake, peers, "sys/devices/system/cpu/cpu%u/cache/index%d/shared_cpu_list", cpu,
+		index);
 }
 
 static inline void fake_write_cpu(const fake_machine *fake, const fake_shape *shape, unsigned cpu)
@@ -120,8 +122,7 @@ static inline void fake_write_cpu(const fake_machine *fake, const fake_shape *sh
 	fake_write(fake, text, "sys/devices/system/cpu/cpu%u/topology/physical_package_id", cpu);
 }
 
-static inline void fake_write_node(
-	const fake_machine *fake, const fake_shape *shape, unsigned node)
+static inline void fake_write_node(const fake_machine *fake, const fake_shape *shape, unsigned node)
 {
 	char text[4096];
 	size_t used = 0;
@@ -142,7 +143,8 @@ static inline void fake_build(fake_machine *fake, const fake_shape *shape)
 	fake_create(fake);
 	snprintf(text, sizeof(text), "0-%u\n", shape->cpus - 1);
 	fake_write(fake, text, "sys/devices/system/cpu/online");
-	snprintf(text, sizeof(text), "Name:\tfake\nCpus_allowed_list:\t0-%u\nEnd:\t0\n", shape->cpus - 1);
+	snprintf(text, sizeof(text), "Name:\tfake\nCpus_allowed_list:\t0-%u\nEnd:\t0\n",
+		shape->cpus - 1);
 	fake_write(fake, text, "proc/self/status");
 	snprintf(text, sizeof(text), "0-%u\n", shape->nodes - 1);
 	fake_write(fake, text, "sys/devices/system/node/online");
@@ -154,32 +156,59 @@ static inline void fake_build(fake_machine *fake, const fake_shape *shape)
 
 /* --- two sockets, a node each, 8 cores of two siblings each; siblings are 16 numbers apart --- */
 
-static inline unsigned two_core(unsigned cpu) { return cpu % 16; }
-static inline unsigned two_socket(unsigned cpu) { return cpu % 16 / 8; }
-static const fake_shape fake_two_sockets = {32, 2, two_core, two_core, two_socket, two_socket,
-	two_socket, NULL};
+static inline unsigned two_core(unsigned cpu)
+{
+	return cpu % 16;
+}
+static inline unsigned two_socket(unsigned cpu)
+{
+	return cpu % 16 / 8;
+}
+static const fake_shape fake_two_sockets = {
+	32, 2, two_core, two_core, two_socket, two_socket, two_socket, NULL};
 
 /* --- 128 processors: 2 sockets, 4 nodes, last-level caches of 4 cores, siblings side by side;
  *     nodes of a socket are nearer (12) than those of the other (32) --- */
 
-static inline unsigned big_core(unsigned cpu) { return cpu / 2; }
-static inline unsigned big_l3(unsigned cpu) { return cpu / 8; }
-static inline unsigned big_socket(unsigned cpu) { return cpu / 64; }
-static inline unsigned big_node(unsigned cpu) { return cpu / 32; }
+static inline unsigned big_core(unsigned cpu)
+{
+	return cpu / 2;
+}
+static inline unsigned big_l3(unsigned cpu)
+{
+	return cpu / 8;
+}
+static inline unsigned big_socket(unsigned cpu)
+{
+	return cpu / 64;
+}
+static inline unsigned big_node(unsigned cpu)
+{
+	return cpu / 32;
+}
 static inline unsigned big_distance(unsigned from, unsigned to)
 {
 	return from == to ? 10 : from / 2 == to / 2 ? 12 : 32;
 }
-static const fake_shape fake_big = {128, 4, big_core, big_core, big_l3, big_socket, big_node,
-	big_distance};
+static const fake_shape fake_big = {
+	128, 4, big_core, big_core, big_l3, big_socket, big_node, big_distance};
 
 /* --- hybrid: 4 fast cores of two siblings (0-7), then 8 slow ones (8-15) in modules of 4 that
  *     share an L2; one socket, one L3 --- */
 
-static inline unsigned hybrid_core(unsigned cpu) { return cpu < 8 ? cpu / 2 : cpu - 4; }
-static inline unsigned hybrid_l2(unsigned cpu) { return cpu < 8 ? cpu / 2 : 4 + (cpu - 8) / 4; }
-static inline unsigned hybrid_all(unsigned cpu) { return cpu * 0; }
-static const fake_shape fake_hybrid = {16, 1, hybrid_core, hybrid_l2, hybrid_all, hybrid_all,
-	hybrid_all, NULL};
+static inline unsigned hybrid_core(unsigned cpu)
+{
+	return cpu < 8 ? cpu / 2 : cpu - 4;
+}
+static inline unsigned hybrid_l2(unsigned cpu)
+{
+	return cpu < 8 ? cpu / 2 : 4 + (cpu - 8) / 4;
+}
+static inline unsigned hybrid_all(unsigned cpu)
+{
+	return cpu * 0;
+}
+static const fake_shape fake_hybrid = {
+	16, 1, hybrid_core, hybrid_l2, hybrid_all, hybrid_all, hybrid_all, NULL};
 
 #endif

@@ -53,8 +53,8 @@ static void lists_are_read(void)
 
 static void lists_that_are_none_are_refused(void)
 {
-	static const char *const bad[] = {"a", "-1", "1-", "3-1", "1,,2", ",1", "1,", "1-2-3", "1 2",
-		"0x10", "1-4:0", "1:2", "1-4:", "1;2", "\xff", "1-4:-1"};
+	static const char *const bad[] = {"a", "-1", "1-", "3-1", "1,,2", ",1", "1,", "1-2-3",
+		"1 2", "0x10", "1-4:0", "1:2", "1-4:", "1;2", "\xff", "1-4:-1"};
 	moirai_cpuset set;
 	memset(&set, 0x5A, sizeof(set));
 	moirai_cpuset before = set;
@@ -159,8 +159,8 @@ static void spread_prefers_fast_cores(void)
 	int32_t cpus[4];
 	fake_build(&fake, &fake_hybrid);
 	for (unsigned cpu = 0; cpu < 16; cpu++)
-		fake_write(&fake, cpu < 8 ? "700\n" : "1024\n", "sys/devices/system/cpu/cpu%u/cpu_capacity",
-			cpu);
+		fake_write(&fake, cpu < 8 ? "700\n" : "1024\n",
+			"sys/devices/system/cpu/cpu%u/cpu_capacity", cpu);
 	REQUIRE(moirai_topology_create(&t, fake.root) == 0);
 	fake_destroy(&fake);
 	REQUIRE(moirai_affinity_plan(t, MOIRAI_AFFINITY_SPREAD, NULL, 2, cpus) == 0);
@@ -235,8 +235,8 @@ static void policies_have_names(void)
 	moirai_affinity_policy policy;
 	const char *list;
 	for (int p = MOIRAI_AFFINITY_NONE; p < MOIRAI_AFFINITY_LIST; p++) {
-		REQUIRE(moirai_affinity_parse(
-				moirai_affinity_name((moirai_affinity_policy)p), &policy, &list) == 0);
+		REQUIRE(moirai_affinity_parse(moirai_affinity_name((moirai_affinity_policy)p),
+				&policy, &list) == 0);
 		CHECK(policy == (moirai_affinity_policy)p && !list);
 	}
 	CHECK(moirai_affinity_parse("0-3,8", &policy, &list) == 0);

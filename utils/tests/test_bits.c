@@ -9,8 +9,9 @@
 /* Interesting values: around every power of two, and random ones of every length. */
 static uint64_t sample(moirai_random *random, int i)
 {
-	return i < 192 ? (1ull << i / 3) + (uint64_t)(i % 3) - 1u :
-			 moirai_random_next(random) >> moirai_random_below(random, 64);
+	if (i < 192)
+		return ((uint64_t)1 << i / 3) + (uint64_t)(i % 3) - 1;
+	return moirai_random_next(random) >> moirai_random_below(random, 64);
 }
 #define SAMPLES 20000
 
@@ -42,8 +43,10 @@ static void counts_agree_with_counting(void)
 		for (uint64_t rest = x; rest; rest &= rest - 1)
 			ones++;
 		CHECK(moirai_popcount64(x) == ones);
-		CHECK(moirai_popcount32((uint32_t)x) + moirai_popcount32((uint32_t)(x >> 32)) == ones);
-		CHECK(moirai_clz64(x) == slow_leading(x, 64) && moirai_ctz64(x) == slow_trailing(x, 64));
+		CHECK(moirai_popcount32((uint32_t)x) + moirai_popcount32((uint32_t)(x >> 32)) ==
+			ones);
+		CHECK(moirai_clz64(x) == slow_leading(x, 64) &&
+			moirai_ctz64(x) == slow_trailing(x, 64));
 		CHECK(moirai_clz32((uint32_t)x) == slow_leading((uint32_t)x, 32));
 		CHECK(moirai_ctz32((uint32_t)x) == slow_trailing((uint32_t)x, 32));
 		CHECK(moirai_is_pow2(x) == (ones == 1));
@@ -63,7 +66,8 @@ static void powers_and_logarithms_enclose(void)
 			continue;
 		uint64_t floor = moirai_pow2_floor(x), ceil = moirai_pow2_ceil(x);
 		CHECK(moirai_is_pow2(floor) && floor <= x && x - floor < floor);
-		CHECK(ceil == 0 ? x > 1ull << 63 : moirai_is_pow2(ceil) && ceil >= x && ceil / 2 < x);
+		CHECK(ceil == 0 ? x > 1ull << 63
+				: moirai_is_pow2(ceil) && ceil >= x && ceil / 2 < x);
 		CHECK(1ull << moirai_log2_floor(x) == floor);
 		if (ceil)
 			CHECK(1ull << moirai_log2_ceil(x) == ceil);
@@ -89,7 +93,8 @@ static void alignment_rounds_to_multiples(void)
 {
 	for (size_t alignment = 1; alignment <= 4096; alignment *= 2) {
 		for (size_t x = 0; x < 3 * 4096; x += 37) {
-			size_t up = moirai_align_up(x, alignment), down = moirai_align_down(x, alignment);
+			size_t up = moirai_align_up(x, alignment),
+			       down = moirai_align_down(x, alignment);
 			CHECK(up % alignment == 0 && up >= x && up - x < alignment);
 			CHECK(down % alignment == 0 && down <= x && x - down < alignment);
 			CHECK(moirai_is_aligned(x, alignment) == (x % alignment == 0));
@@ -173,7 +178,8 @@ static void padded_values_do_not_share_lines(void)
 	CHECK((uintptr_t)&lines.b - (uintptr_t)&lines.a >= MOIRAI_CACHELINE);
 	CHECK((uintptr_t)&lines.c % MOIRAI_CACHELINE_PAIR == 0);
 	CHECK((uintptr_t)&array[1].value - (uintptr_t)&array[0].value == MOIRAI_CACHELINE_PAIR);
-	CHECK(MOIRAI_LINES(0) == 0 && MOIRAI_LINES(1) == 1 && MOIRAI_LINES(64) == 1 && MOIRAI_LINES(65) == 2);
+	CHECK(MOIRAI_LINES(0) == 0 && MOIRAI_LINES(1) == 1 && MOIRAI_LINES(64) == 1 &&
+		MOIRAI_LINES(65) == 2);
 }
 
 static void prefetching_anything_is_harmless(void)
@@ -201,7 +207,7 @@ static void backoff_ends_in_parking(void)
 }
 
 TAP_MAIN(TEST(counts_agree_with_counting), TEST(powers_and_logarithms_enclose),
-	TEST(rotations_come_back), TEST(alignment_rounds_to_multiples), TEST(high_products_are_exact),
-	TEST(mixing_is_a_bijection_that_spreads), TEST(addresses_hash_to_every_place),
-	TEST(padded_values_do_not_share_lines), TEST(prefetching_anything_is_harmless),
-	TEST(backoff_ends_in_parking))
+	TEST(rotations_come_back), TEST(alignment_rounds_to_multiples),
+	TEST(high_products_are_exact), TEST(mixing_is_a_bijection_that_spreads),
+	TEST(addresses_hash_to_every_place), TEST(padded_values_do_not_share_lines),
+	TEST(prefetching_anything_is_harmless), TEST(backoff_ends_in_parking))

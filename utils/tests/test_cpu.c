@@ -27,7 +27,8 @@ static void levels_cap(void)
 	CHECK((avx2 & BIT(AVX2)) && (avx2 & BIT(FMA)) && (avx2 & BIT(BMI2)));
 	CHECK(!(avx2 & (BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512VNNI))));
 	moirai_cpu_features sse = apply("sse4.2");
-	CHECK((sse & BIT(SSE42)) && (sse & BIT(POPCNT)) && !(sse & (BIT(AVX) | BIT(AVX2) | BIT(BMI2))));
+	CHECK((sse & BIT(SSE42)) && (sse & BIT(POPCNT)) &&
+		!(sse & (BIT(AVX) | BIT(AVX2) | BIT(BMI2))));
 	CHECK(apply("baseline") == (BIT(SSE2) | BIT(NEON) | BIT(INVARIANT_TSC)));
 	CHECK((apply("neon") & (BIT(NEON) | BIT(SVE) | BIT(SVE2))) == BIT(NEON));
 	CHECK(apply("sve") & BIT(SVE2));
@@ -37,7 +38,8 @@ static void levels_cap(void)
 
 static void a_minus_takes_what_stands_on_it_too(void)
 {
-	CHECK(apply("-avx512f") == apply("-avx512f,-avx512bw,-avx512dq,-avx512vl,-avx512vbmi,-avx512vnni"));
+	CHECK(apply("-avx512f") ==
+		apply("-avx512f,-avx512bw,-avx512dq,-avx512vl,-avx512vbmi,-avx512vnni"));
 	CHECK(!(apply("-avx") & (BIT(AVX) | BIT(AVX2) | BIT(FMA) | BIT(AVX512F) | BIT(AVX512VL))));
 	CHECK(apply("-avx") & BIT(SSE42));
 	CHECK(apply("-bmi2") == (everything & ~BIT(BMI2)));
@@ -60,8 +62,8 @@ static void unknown_words_are_refused_by_name(void)
 
 static void an_override_never_adds(void)
 {
-	static const char *const words[] = {"baseline", "sse4.2", "avx2", "avx512", "neon", "sve", "-avx",
-		"-sse2", "-popcnt", "-lse"};
+	static const char *const words[] = {"baseline", "sse4.2", "avx2", "avx512", "neon", "sve",
+		"-avx", "-sse2", "-popcnt", "-lse"};
 	moirai_random random;
 	moirai_random_init(&random, 5);
 	for (int round = 0; round < 20000; round++) {
@@ -73,7 +75,8 @@ static void an_override_never_adds(void)
 		}
 		REQUIRE(moirai_cpu_override(text, detected, &set) == 0);
 		CHECK((set & ~detected) == 0);
-		REQUIRE(moirai_cpu_override(text, set, &again) == 0); /* and again changes nothing */
+		REQUIRE(moirai_cpu_override(text, set, &again) ==
+			0); /* and again changes nothing */
 		CHECK(again == set);
 	}
 }
@@ -86,8 +89,7 @@ static void this_processor_agrees_with_the_compiler(void)
 	DIAG("%s", text);
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_cpu_init();
-#define AGREES(feature, name)                                                                      \
-	CHECK(!!(set & BIT(feature)) == !!__builtin_cpu_supports(name))
+#define AGREES(feature, name) CHECK(!!(set & BIT(feature)) == !!__builtin_cpu_supports(name))
 	AGREES(SSE2, "sse2");
 	AGREES(SSE42, "sse4.2");
 	AGREES(POPCNT, "popcnt");
@@ -132,9 +134,11 @@ static void names_are_complete_and_distinct(void)
 	CHECK(!moirai_cpu_feature_name(MOIRAI_CPU_FEATURES));
 	CHECK(moirai_cpu_format(BIT(AVX2) | BIT(SSE2), text, sizeof(text)) == 9);
 	CHECK(strcmp(text, "sse2 avx2") == 0);
-	CHECK(moirai_cpu_format(BIT(AVX2) | BIT(SSE2), text, 7) == 9 && strcmp(text, "sse2 a") == 0);
+	CHECK(moirai_cpu_format(BIT(AVX2) | BIT(SSE2), text, 7) == 9 &&
+		strcmp(text, "sse2 a") == 0);
 	CHECK(moirai_cpu_format(0, text, sizeof(text)) == 0 && text[0] == 0);
-	CHECK(moirai_cpu_format(everything, NULL, 0) == moirai_cpu_format(everything, text, sizeof(text)));
+	CHECK(moirai_cpu_format(everything, NULL, 0) ==
+		moirai_cpu_format(everything, text, sizeof(text)));
 }
 
 TAP_MAIN(TEST(levels_cap), TEST(a_minus_takes_what_stands_on_it_too),

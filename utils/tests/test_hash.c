@@ -12,11 +12,11 @@
 
 static unsigned char data[VECTOR_SIZE_MAX];
 
-#define NEED_XXH3()                                                                                \
-	do {                                                                                           \
-		if (!moirai_xxh3_available())                                                              \
-			SKIP("built without xxHash");                                                          \
-		vector_fill(data, sizeof(data));                                                           \
+#define NEED_XXH3()                                   \
+	do {                                          \
+		if (!moirai_xxh3_available())         \
+			SKIP("built without xxHash"); \
+		vector_fill(data, sizeof(data));      \
 	} while (0)
 
 static bool is64(uint64_t hash, const char *text)
@@ -45,7 +45,8 @@ static void one_shot_gives_what_xxhsum_prints(void)
 		CHECK(moirai_xxh3_128(data, v->size, 0, &wide) == 0 && is128(wide, v->h128));
 		uint64_t seed = VECTOR_SEED ^ v->size;
 		CHECK(moirai_xxh3_64(data, v->size, seed, &hash) == 0 && is64(hash, v->seeded64));
-		CHECK(moirai_xxh3_128(data, v->size, seed, &wide) == 0 && is128(wide, v->seeded128));
+		CHECK(moirai_xxh3_128(data, v->size, seed, &wide) == 0 &&
+			is128(wide, v->seeded128));
 	}
 }
 
@@ -146,7 +147,8 @@ static void without_xxhash_everything_says_so(void)
 static void digits_are_canonical_and_come_back(void)
 {
 	static const unsigned char bytes64[8] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF};
-	moirai_hash128 wide = {.low = 0x0123456789ABCDEFull, .high = 0xFEDCBA9876543210ull}, back128;
+	moirai_hash128 wide = {.low = 0x0123456789ABCDEFull, .high = 0xFEDCBA9876543210ull},
+		       back128;
 	unsigned char bytes[16];
 	uint64_t back;
 	CHECK(is64(0x0123456789ABCDEFull, "0123456789abcdef"));

@@ -45,7 +45,8 @@ static void bounds_are_kept_without_bias(void)
 	CHECK(moirai_random_below(&random, 0) == 0);
 	CHECK(moirai_random_below(&random, 1) == 0);
 	for (int i = 0; i < 20000; i++) {
-		uint64_t bound = 1 + (moirai_random_next(&random) >> moirai_random_below(&random, 64));
+		uint64_t bound =
+			1 + (moirai_random_next(&random) >> moirai_random_below(&random, 64));
 		if (bound)
 			CHECK(moirai_random_below(&random, bound) < bound);
 	}
@@ -89,7 +90,8 @@ static void intervals_include_both_ends(void)
 		seen[x - 5] = true;
 	}
 	CHECK(seen[0] && seen[1] && seen[2] && seen[3]);
-	CHECK(moirai_random_between(&random, 7, 7) == 7 && moirai_random_between(&random, 9, 2) == 9);
+	CHECK(moirai_random_between(&random, 7, 7) == 7 &&
+		moirai_random_between(&random, 9, 2) == 9);
 	moirai_random copy = random;
 	CHECK(moirai_random_between(&random, 0, UINT64_MAX) == moirai_random_next(&copy));
 	CHECK(!moirai_random_one_in(&random, 0) && moirai_random_one_in(&random, 1));

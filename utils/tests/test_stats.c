@@ -110,7 +110,8 @@ static void summaries_resist_outliers(void)
 	moirai_samples_summary s;
 	CHECK(moirai_samples_summarise(v, 11, &s) == 0);
 	CHECK(s.count == 11 && s.min == 10 && s.max == 1000 && s.median == 11 && s.mad == 1);
-	CHECK(s.median_low >= 10 && s.median_low <= 11 && s.median_high >= 11 && s.median_high <= 13);
+	CHECK(s.median_low >= 10 && s.median_low <= 11 && s.median_high >= 11 &&
+		s.median_high <= 13);
 	double one[] = {5};
 	CHECK(moirai_samples_summarise(one, 1, &s) == 0);
 	CHECK(s.median == 5 && s.mad == 0 && s.median_low == 5 && s.median_high == 5);

@@ -36,8 +36,8 @@ static bool counts_are(const moirai_topology *t, unsigned cpus, unsigned cores, 
 	bool equal = i.cpus == cpus && i.cores == cores && i.l2 == l2 && i.l3 == l3 &&
 		     i.packages == packages && i.nodes == nodes;
 	if (!equal)
-		DIAG("cpus %u cores %u l2 %u l3 %u packages %u nodes %u", i.cpus, i.cores, i.l2, i.l3,
-			i.packages, i.nodes);
+		DIAG("cpus %u cores %u l2 %u l3 %u packages %u nodes %u", i.cpus, i.cores, i.l2,
+			i.l3, i.packages, i.nodes);
 	return equal;
 }
 
@@ -57,7 +57,8 @@ static void two_sockets_are_told_apart(void)
 	CHECK(moirai_topology_node_distance(t, 0, 0) == 10);
 	CHECK(moirai_topology_node_distance(t, 0, 1) == 21);
 	CHECK(moirai_topology_node_distance(t, 0, 2) == UINT32_MAX);
-	CHECK(moirai_topology_cpu_find(t, 19)->smt == 1 && moirai_topology_cpu_find(t, 3)->smt == 0);
+	CHECK(moirai_topology_cpu_find(t, 19)->smt == 1 &&
+		moirai_topology_cpu_find(t, 3)->smt == 0);
 	CHECK(!moirai_topology_cpu_find(t, 32) && !moirai_topology_cpu_find(t, 5000));
 	CHECK(!moirai_topology_cpu_at(t, 32));
 	moirai_topology_destroy(t);
@@ -82,8 +83,8 @@ static void hybrid_modules_share_the_l2(void)
 	fake_machine fake;
 	fake_build(&fake, &fake_hybrid);
 	for (unsigned cpu = 0; cpu < 16; cpu++)
-		fake_write(&fake, cpu < 8 ? "1024\n" : "700\n", "sys/devices/system/cpu/cpu%u/cpu_capacity",
-			cpu);
+		fake_write(&fake, cpu < 8 ? "1024\n" : "700\n",
+			"sys/devices/system/cpu/cpu%u/cpu_capacity", cpu);
 	moirai_topology *t = read_fake(&fake);
 	REQUIRE(t);
 	CHECK(counts_are(t, 16, 12, 6, 1, 1, 1));
@@ -113,10 +114,10 @@ static void victims_come_nearest_first(void)
 			CHECK(before <= now);
 			unsigned own = moirai_topology_cpu_find(t, cpu)->node;
 			if (before == MOIRAI_DISTANCE_REMOTE)
-				CHECK(moirai_topology_node_distance(
-					      t, own, moirai_topology_cpu_find(t, order[i - 1])->node) <=
-					moirai_topology_node_distance(
-						t, own, moirai_topology_cpu_find(t, order[i])->node));
+				CHECK(moirai_topology_node_distance(t, own,
+					      moirai_topology_cpu_find(t, order[i - 1])->node) <=
+					moirai_topology_node_distance(t, own,
+						moirai_topology_cpu_find(t, order[i])->node));
 		}
 	}
 	/* Equals start after the thief: the first victims of neighbours differ. */
@@ -204,7 +205,8 @@ static void broken_files_are_as_good_as_missing(void)
 	CHECK(moirai_topology_distance(t, 7, 23) == MOIRAI_DISTANCE_SMT);
 	for (unsigned a = 0; a < 32; a++)
 		for (unsigned b = 0; b < 32; b++)
-			CHECK(moirai_topology_distance(t, a, b) == moirai_topology_distance(t, b, a));
+			CHECK(moirai_topology_distance(t, a, b) ==
+				moirai_topology_distance(t, b, a));
 	moirai_topology_destroy(t);
 }
 
@@ -221,13 +223,19 @@ static void a_mask_from_elsewhere_is_ignored(void)
 	moirai_topology_destroy(t);
 }
 
-static unsigned numbered_cpu(unsigned cpu) { return cpu; }
-static unsigned numbered_node(unsigned cpu) { return cpu; }
+static unsigned numbered_cpu(unsigned cpu)
+{
+	return cpu;
+}
+static unsigned numbered_node(unsigned cpu)
+{
+	return cpu;
+}
 
 static void nodes_beyond_the_limit_join_the_last(void)
 {
-	static const fake_shape shape = {80, 80, numbered_cpu, numbered_cpu, numbered_cpu, hybrid_all,
-		numbered_node, NULL};
+	static const fake_shape shape = {
+		80, 80, numbered_cpu, numbered_cpu, numbered_cpu, hybrid_all, numbered_node, NULL};
 	moirai_topology *t = read_shape(&shape);
 	REQUIRE(t);
 	CHECK(counts_are(t, 80, 80, 80, 80, 1, MOIRAI_NODES_MAX));
@@ -314,7 +322,8 @@ static void the_tree_is_printed_like_snprintf(void)
 	REQUIRE(t);
 	size_t length = moirai_topology_print(t, text, sizeof(text));
 	REQUIRE(length < sizeof(text) && strlen(text) == length);
-	CHECK(strncmp(text, "machine: 16 cpus (16 usable), 12 cores, 1 packages, 1 nodes\n", 60) == 0);
+	CHECK(strncmp(text, "machine: 16 cpus (16 usable), 12 cores, 1 packages, 1 nodes\n", 60) ==
+		0);
 	CHECK(strstr(text, "      L3 0: cpu 0-15\n"));
 	CHECK(strstr(text, "        L2 4: cpu 8-11\n          core 4: cpu 8\n"));
 	CHECK(moirai_topology_print(t, small, sizeof(small)) == length);
@@ -347,7 +356,8 @@ static void numa_is_honest(void)
 	if (moirai_numa_available())
 		CHECK(moirai_numa_built());
 	else
-		DIAG("no NUMA memory here (libnuma %s)", moirai_numa_built() ? "built in" : "absent");
+		DIAG("no NUMA memory here (libnuma %s)",
+			moirai_numa_built() ? "built in" : "absent");
 	CHECK(moirai_numa_built() || !moirai_numa_available());
 }
 
@@ -400,7 +410,8 @@ static void random_files_never_break_the_invariants(void)
 		for (unsigned i = 0; i < info.cpus; i++) {
 			const moirai_topology_cpu *c = moirai_topology_cpu_at(t, i);
 			CHECK(c->core < info.cores && c->l2 < info.l2 && c->l3 < info.l3);
-			CHECK(c->package < info.packages && c->node < info.nodes && c->capacity <= 1024);
+			CHECK(c->package < info.packages && c->node < info.nodes &&
+				c->capacity <= 1024);
 		}
 		moirai_topology_destroy(t);
 	}
@@ -409,10 +420,11 @@ static void random_files_never_break_the_invariants(void)
 
 TAP_MAIN(TEST(two_sockets_are_told_apart), TEST(big_machine_has_every_distance_but_l2),
 	TEST(hybrid_modules_share_the_l2), TEST(victims_come_nearest_first),
-	TEST(order_writes_no_more_than_its_capacity), TEST(mask_and_offline_processors_are_respected),
-	TEST(missing_sysfs_gives_one_node_of_all), TEST(broken_files_are_as_good_as_missing),
-	TEST(a_mask_from_elsewhere_is_ignored), TEST(nodes_beyond_the_limit_join_the_last),
-	TEST(nodes_with_gaps_and_without_processors), TEST(smallest_quota_of_all_levels_wins),
-	TEST(quota_bounds_the_parallelism), TEST(the_tree_is_printed_like_snprintf),
-	TEST(this_machine_agrees_with_the_os_layer), TEST(numa_is_honest),
-	TEST(bad_arguments_and_no_memory_are_errors), TEST(random_files_never_break_the_invariants))
+	TEST(order_writes_no_more_than_its_capacity),
+	TEST(mask_and_offline_processors_are_respected), TEST(missing_sysfs_gives_one_node_of_all),
+	TEST(broken_files_are_as_good_as_missing), TEST(a_mask_from_elsewhere_is_ignored),
+	TEST(nodes_beyond_the_limit_join_the_last), TEST(nodes_with_gaps_and_without_processors),
+	TEST(smallest_quota_of_all_levels_wins), TEST(quota_bounds_the_parallelism),
+	TEST(the_tree_is_printed_like_snprintf), TEST(this_machine_agrees_with_the_os_layer),
+	TEST(numa_is_honest), TEST(bad_arguments_and_no_memory_are_errors),
+	TEST(random_files_never_break_the_invariants))
