@@ -12,13 +12,12 @@
  *   SUSPENDED --resume--> RUNNING --yield--> SUSPENDED
  *                            +----return--> FINISHED
  *
- * The state is written by the side that leaves, plainly: the callers order their resumes, and a
- * second resume while it runs comes from within. Atomics are only there to make the error check of
- * a concurrent misuse well-defined.
+ * Nothing is atomic: one thread at a time deals with a coroutine, and its callers order that. What
+ * yield and resume touch lies in the fiber's first line: `owner` is the resumer, `next` the value in
+ * transit (and, at the end, the result), `state` the state with two bits that stick.
  */
 #include <moirai/async/coroutine.h>
 #include <moirai/async/internal/stack.h>
-#include <moirai/core/atomic.h>
 #include <moirai/core/internal/lock.h>
 
 #include <errno.h>
@@ -27,16 +26,10 @@
 
 struct moirai_coroutine {
 	struct moirai__fiber fiber;
-	struct moirai__fiber *resumer; /* while running */
-	void *value;                   /* in transit, both ways; after the end: what fn returned */
 	moirai_coroutine_fn fn;
 	void *arg;
 	const char *name;
-	uint32_t state;
-	bool started;
-	bool cancelled;
 };
-MOIRAI_STATIC_ASSERT(sizeof(struct moirai_coroutine) <= 192, "three lines of the top page");
 
 /* The process's stacks for coroutines. */
 static struct {
@@ -71,13 +64,18 @@ static int home_open(void)
 	return rc;
 }
 
+static moirai_coroutine_state state_of(const moirai_coroutine *c)
+{
+	return (moirai_coroutine_state)(c->fiber.state & MOIRAI__COROUTINE_STATE);
+}
+
 /* On the coroutine's stack, from beginning to end. */
 static void coroutine_run(void *arg)
 {
 	moirai_coroutine *c = arg;
-	c->value = c->fn(c, c->arg);
-	moirai_store_relaxed(&c->state, MOIRAI_COROUTINE_FINISHED); /* relaxed: see the head */
-	moirai__fiber_exit(&c->fiber, c->resumer);
+	c->fiber.next = (uintptr_t)c->fn(c, c->arg);
+	c->fiber.state = MOIRAI_COROUTINE_FINISHED;
+	moirai__fiber_exit(&c->fiber, c->fiber.owner);
 }
 
 int moirai_coroutine_create(moirai_coroutine **coroutine, const moirai_coroutine_attr *attr,
@@ -101,14 +99,12 @@ int moirai_coroutine_create(moirai_coroutine **coroutine, const moirai_coroutine
 	moirai_coroutine *c = MOIRAI_CONTAINER_OF(fiber, moirai_coroutine, fiber);
 	if (attr->own_fp_modes)
 		fiber->flags |= MOIRAI__FIBER_FP;
-	c->resumer = NULL;
-	c->value = NULL;
+	fiber->owner = NULL;
+	fiber->next = 0;
+	fiber->state = MOIRAI_COROUTINE_SUSPENDED;
 	c->fn = fn;
 	c->arg = arg;
 	c->name = attr->name;
-	c->state = MOIRAI_COROUTINE_SUSPENDED;
-	c->started = false;
-	c->cancelled = false;
 	moirai__fiber_prepare(fiber, coroutine_run, c);
 	*coroutine = c;
 	return 0;
@@ -118,7 +114,7 @@ void moirai_coroutine_destroy(moirai_coroutine *c)
 {
 	if (!c)
 		return;
-	MOIRAI_ASSERT(moirai_load_relaxed(&c->state) != MOIRAI_COROUTINE_RUNNING);
+	MOIRAI_ASSERT(state_of(c) != MOIRAI_COROUTINE_RUNNING);
 	moirai__lock_acquire(&home.lock);
 	moirai__stack_put(&home.pool, &home.cache, &c->fiber);
 	moirai__lock_release(&home.lock);
@@ -128,66 +124,61 @@ int moirai_coroutine_resume(moirai_coroutine *c, void *in, void **out)
 {
 	if (MOIRAI_UNLIKELY(!c))
 		return -EINVAL;
-	uint32_t state = moirai_load_relaxed(&c->state); /* relaxed: see the head */
-	if (MOIRAI_LIKELY(state == MOIRAI_COROUTINE_SUSPENDED)) {
+	struct moirai__fiber *fiber = &c->fiber;
+	if (MOIRAI_LIKELY(state_of(c) == MOIRAI_COROUTINE_SUSPENDED)) {
 		struct moirai__fiber here;
 		here.flags = MOIRAI__FIBER_NATIVE;
 #if MOIRAI_TSAN
 		here.tool.tsan = __tsan_get_current_fiber();
 #endif
-		c->resumer = &here;
-		c->value = in;
-		c->started = true;
-		moirai_store_relaxed(&c->state, MOIRAI_COROUTINE_RUNNING); /* relaxed: see the head */
-		moirai__fiber_switch(&here, &c->fiber);
-		state = moirai_load_relaxed(&c->state);
-	} else if (state == MOIRAI_COROUTINE_RUNNING) {
+		fiber->owner = &here;
+		fiber->next = (uintptr_t)in;
+		fiber->state |= MOIRAI_COROUTINE_RUNNING | MOIRAI__COROUTINE_STARTED;
+		moirai__fiber_switch(&here, fiber);
+	} else if (state_of(c) == MOIRAI_COROUTINE_RUNNING) {
 		return -EDEADLK;
 	}
 	if (out)
-		*out = c->value;
-	return MOIRAI_LIKELY(state == MOIRAI_COROUTINE_SUSPENDED) ? 0 : -ENODATA;
+		*out = (void *)fiber->next;
+	return MOIRAI_LIKELY(state_of(c) == MOIRAI_COROUTINE_SUSPENDED) ? 0 : -ENODATA;
 }
 
-int moirai_coroutine_yield(moirai_coroutine *self, void *out, void **in)
+MOIRAI_NOINLINE int moirai__coroutine_yield_slow(moirai_coroutine *self, void *out, void **in)
 {
-	/* Is this its own stack? One that it has resumed, or a stranger, would switch from elsewhere. */
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	uintptr_t low = (uintptr_t)self->fiber.stack_low;
-	if (MOIRAI_UNLIKELY(here - low >= (uintptr_t)self->fiber.stack_high - low))
+	struct moirai__fiber *fiber = &self->fiber;
+	/* Its own stack? One that it has resumed, or a stranger, would switch from elsewhere. */
+	uintptr_t low = (uintptr_t)fiber->stack_low;
+	if (moirai__stack_here() - low >= (uintptr_t)fiber->stack_high - low)
 		return -EPERM;
-	self->value = out;
-	moirai_store_relaxed(&self->state, MOIRAI_COROUTINE_SUSPENDED); /* relaxed: see the head */
-	moirai__fiber_switch(&self->fiber, self->resumer);
+	fiber->next = (uintptr_t)out;
+	fiber->state &= (uint16_t)~MOIRAI__COROUTINE_STATE;
+	moirai__fiber_switch(fiber, fiber->owner);
 	if (in)
-		*in = self->value;
-	return MOIRAI_UNLIKELY(self->cancelled) ? -ECANCELED : 0;
+		*in = (void *)fiber->next;
+	return fiber->state & MOIRAI__COROUTINE_CANCEL ? -ECANCELED : 0;
 }
 
 int moirai_coroutine_cancel(moirai_coroutine *c, unsigned resumes_max)
 {
-	uint32_t state = moirai_load_relaxed(&c->state); /* relaxed: see the head */
-	if (state == MOIRAI_COROUTINE_RUNNING)
+	if (state_of(c) == MOIRAI_COROUTINE_RUNNING)
 		return -EDEADLK;
-	c->cancelled = true;
-	if (state == MOIRAI_COROUTINE_SUSPENDED && !c->started) {
-		c->value = NULL;
-		moirai_store_relaxed(&c->state, MOIRAI_COROUTINE_FINISHED);
-		return 0;
+	c->fiber.state |= MOIRAI__COROUTINE_CANCEL;
+	if (!(c->fiber.state & MOIRAI__COROUTINE_STARTED))
+		c->fiber.state = MOIRAI_COROUTINE_FINISHED;
+	for (unsigned i = 0; state_of(c) != MOIRAI_COROUTINE_FINISHED; i++) {
+		if (i == resumes_max)
+			return -EAGAIN;
+		(void)moirai_coroutine_resume(c, NULL, NULL);
 	}
-	for (unsigned i = 0; i < resumes_max; i++) {
-		if (moirai_coroutine_resume(c, NULL, NULL) == -ENODATA)
-			return 0;
-	}
-	return moirai_load_relaxed(&c->state) == MOIRAI_COROUTINE_FINISHED ? 0 : -EAGAIN;
+	return 0;
 }
 
 void *moirai_coroutine_input(const moirai_coroutine *self)
 {
-	return self->value;
+	return (void *)self->fiber.next;
 }
 
 moirai_coroutine_state moirai_coroutine_status(const moirai_coroutine *c)
 {
-	return (moirai_coroutine_state)moirai_load_relaxed(&c->state); /* relaxed: see the head */
+	return state_of(c);
 }

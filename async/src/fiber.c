@@ -100,6 +100,8 @@ void moirai__fiber_prepare(struct moirai__fiber *fiber, moirai__fiber_entry entr
 		.arg = arg,
 	};
 	moirai__sanitizer_fiber_open(fiber);
+	if (MOIRAI_ASAN || MOIRAI_TSAN)
+		fiber->flags |= MOIRAI__FIBER_TOOLS;
 	/* A fresh fiber with control words of its own starts with those of the one that arms it. */
 	if (MOIRAI_UNLIKELY(fiber->flags & MOIRAI__FIBER_FP))
 		fiber->own_words = words_read();

@@ -72,6 +72,7 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	for (unsigned i = 0; i < 6; i++)
 		before[i] = salt * (i + 1);
 	void (*function)(struct pair *) = switch_call_pointer;
+	uint64_t *from = before, *to = after;
 	__asm__ volatile("subq $128, %%rsp\n\t" /* the red zone is the caller's */
 					 "pushq %%rbp\n\t"
 					 "pushq %[after]\n\t"
@@ -97,8 +98,8 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 					 "movq %%r15, 40(%%rax)\n\t"
 					 "popq %%rbp\n\t"
 					 "addq $128, %%rsp"
-					 : "+D"(pair), "+a"(function)
-					 : [before] "S"(before), [after] "d"(after)
+					 : "+D"(pair), "+a"(function), [before] "+S"(from), [after] "+d"(to)
+					 :
 					 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 					 "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
 					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
@@ -171,6 +172,8 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	for (unsigned i = 0; i < 20; i++)
 		wide_before[i] = salt * (i + 100);
 	uint64_t *blocks[4] = {before, wide_before, after, wide_after};
+	uint64_t **rdx = blocks;
+	register void (*r8)(struct pair *) __asm__("r8") = switch_call_pointer;
 	__asm__ volatile("movq 0(%%rdx), %%rax\n\t"
 					 "movq 8(%%rdx), %%r10\n\t"
 					 "pushq %%rbp\n\t"
@@ -218,8 +221,8 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 					 "movaps %%xmm15, 144(%%r10)\n\t"
 					 "movq %%rbp, %%rsp\n\t"
 					 "popq %%rbp"
-					 : "+c"(pair)
-					 : "d"(blocks), "r"((void (*)(struct pair *))switch_call_pointer)
+					 : "+c"(pair), "+d"(rdx), "+r"(r8)
+					 :
 					 : "rax", "rbx", "rsi", "rdi", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 					 "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
 					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");

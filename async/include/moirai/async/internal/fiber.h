@@ -30,6 +30,7 @@ typedef enum moirai__fiber_flags {
 	MOIRAI__FIBER_FP = 1,     /* has floating-point control words of its own (rounding, traps) */
 	MOIRAI__FIBER_CANARY = 2, /* no guard page below its stack: checked at switch and free */
 	MOIRAI__FIBER_NATIVE = 4, /* a thread's own stack; not from a pool */
+	MOIRAI__FIBER_TOOLS = 8,  /* the library was built with a sanitizer that wants to know */
 } moirai__fiber_flags;
 
 /* Runs on the fiber's stack; leaves by moirai__fiber_exit(), never returns. */
@@ -44,8 +45,9 @@ struct moirai__fiber {
 	uint32_t index;         /* which region of its class; constant */
 	uint8_t stack_class;    /* enum moirai__stack_class; constant */
 	uint8_t flags;          /* moirai__fiber_flags; changed while the fiber does not run */
-	uint16_t reserved;
-	/* 64 bytes to here (64-bit targets): all that a plain switch touches. */
+	uint16_t state;         /* the embedder's */
+	/* 64 bytes to here (64-bit targets): all that a plain switch touches. What follows depends on
+	 * the build's sanitizers, so inline code of public headers stays above. */
 	void *fake_stack;       /* ASan's, while suspended */
 	union {
 		void *tsan;             /* TSan's name for the fiber, from prepare to free */

@@ -37,6 +37,22 @@ void moirai__switch_entry(void);
 struct moirai__fiber;
 MOIRAI_NORETURN void moirai__fiber_main(struct moirai__context_words *to);
 
+/* Some address in the caller's frame: which stack is this? */
+static MOIRAI_ALWAYS_INLINE uintptr_t moirai__stack_here(void)
+{
+#if defined(__x86_64__)
+	uintptr_t sp;
+	__asm__("movq %%rsp, %0" : "=r"(sp));
+	return sp;
+#elif defined(__aarch64__)
+	uintptr_t sp;
+	__asm__("mov %0, sp" : "=r"(sp));
+	return sp;
+#else
+	return (uintptr_t)__builtin_frame_address(0);
+#endif
+}
+
 #if defined(__x86_64__) && !defined(_WIN32)
 
 #define MOIRAI__SWITCH_INLINE 1
