@@ -46,10 +46,10 @@ static MOIRAI_NOINLINE uint64_t draw(void)
 	static uint32_t threads;
 	static __thread uint64_t state;
 	if (!state) {
-		uint64_t chosen = moirai_load_relaxed(&seed);
-		if (!chosen)
-			chosen = choose_seed(&seed);
-		state = mix(chosen + moirai_fetch_add_relaxed(&threads, 1)) | 1;
+		uint64_t root = moirai_load_relaxed(&seed);
+		if (!root)
+			root = choose_seed(&seed);
+		state = mix(root + moirai_fetch_add_relaxed(&threads, 1)) | 1;
 	}
 	state ^= state << 13;
 	state ^= state >> 7;

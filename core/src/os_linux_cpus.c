@@ -10,9 +10,6 @@
  * point: cpu.max ("quota period" or "max period") in v2, cpu.cfs_quota_us (-1: none) and
  * cpu.cfs_period_us in v1. What cannot be read limits nothing.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <moirai/core/os.h>
 
 #include <errno.h>

@@ -234,7 +234,7 @@ int moirai_os_map(void **address, size_t size_bytes, size_t alignment, unsigned 
 	char *base = mmap(NULL, size_bytes + slack, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | moirai__os_map_flags(flags), -1, 0);
 	if (base == MAP_FAILED)
-		return errno == EINVAL ? -EINVAL : -ENOMEM;
+		return -ENOMEM; /* the arguments are right: it is a lack of something */
 	size_t before = (size_t)(-(uintptr_t)base & (alignment - 1));
 	if (before)
 		munmap(base, before);

@@ -79,7 +79,7 @@ static void failed_creation_leaks_nothing(void)
 static void check_stack(void *arg)
 {
 	void *low = NULL, *high = NULL;
-	char here;
+	MOIRAI_MAYBE_UNUSED char here;
 	int rc = moirai_os_thread_stack(&low, &high);
 	if (rc == -ENOTSUP)
 		return;
