@@ -33,7 +33,7 @@ struct moirai_cancel {
 	uint32_t state_; /* 0: live; else the reason, a negative status as 32 bits. Parkable. */
 };
 
-/* Descendants of one root, and levels below it. A bound on the time that the tree's lock is held. */
+/* Tokens of one tree, the root included: a bound on the time that the tree's lock is held. */
 #define MOIRAI_CANCEL_TREE_MAX (1u << 20)
 
 /**
@@ -44,6 +44,14 @@ struct moirai_cancel {
  * Allocates. The caller owns one reference.
  */
 MOIRAI_API int moirai_cancel_create(moirai_cancel **token, moirai_cancel *parent);
+
+/**
+ * As moirai_cancel_create(), with a deadline (absolute): the token's is the earlier one of this and
+ * the parent's, and never changes. core has no timer: a deadline takes effect in
+ * moirai_cancel_check(), in moirai_cancel_wait_until(), and where an executor arms a timer for it.
+ */
+MOIRAI_API int moirai_cancel_create_until(
+	moirai_cancel **token, moirai_cancel *parent, uint64_t deadline_ns);
 
 /** Takes one more reference, returns its argument. NULL gives NULL. Does not block. */
 MOIRAI_API moirai_cancel *moirai_cancel_ref(moirai_cancel *token);
@@ -86,22 +94,13 @@ static inline int moirai_cancel_reason(const moirai_cancel *token)
  */
 MOIRAI_API int moirai_cancel_check(moirai_cancel *token);
 
-/**
- * Brings the deadline of the token and of its descendants forward to deadline_ns (absolute). A
- * deadline is never put off. core has no timer: the deadline takes effect in moirai_cancel_check(),
- * in moirai_cancel_wait_until(), and where an executor arms a timer for it.
- *
- * 0; -EALREADY: it has an earlier one; -EINVAL: token is NULL.
- */
-MOIRAI_API int moirai_cancel_deadline_set(moirai_cancel *token, uint64_t deadline_ns);
-
-/** The deadline, absolute in ns; MOIRAI_NEVER without one and for NULL. One relaxed load. */
+/** The deadline, absolute in ns; MOIRAI_NEVER without one and for NULL. One load. */
 MOIRAI_API uint64_t moirai_cancel_deadline(const moirai_cancel *token);
 
 /* What is called when a token is cancelled. `reason` is negative. May not park and must be short. */
 typedef void (*moirai_cancel_fn)(void *self, int reason);
 
-/* A registration; the caller's memory, untouched by him until it is unregistered or was called. */
+/* A registration; the caller's memory, the library's from register to unregister. Zeroed is fine. */
 typedef struct moirai_cancel_callback {
 	struct moirai_cancel_callback *next_, *previous_;
 	moirai_cancel *token_;
@@ -113,37 +112,36 @@ typedef struct moirai_cancel_callback {
 } moirai_cancel_callback;
 
 /**
- * Has fn(self, reason) called, once, when the token is cancelled, by whoever cancels it. `callback`
- * must stay where it is until moirai_cancel_unregister() has returned for it or the call has been
- * made; all-zero or unregistered memory is what it may hold before.
+ * Has fn(self, reason) called, at most once, when the token is cancelled, by whoever cancels it.
+ * Each registration that succeeds ends with exactly one moirai_cancel_unregister(), called or not;
+ * until then it holds a reference to the token, and `callback` stays where it is.
  *
- * 0: registered, it must be unregistered; -ECANCELED: the token is cancelled already, nothing was
- * registered and nothing is called; -EINVAL: an argument is NULL. A NULL token is -EINVAL. Never
- * allocates; takes the tree's lock (about 20 ns).
+ * 0: registered; -ECANCELED: the token is cancelled already, nothing was registered and nothing will
+ * be called; -EBUSY: it is registered already; -EINVAL: an argument is NULL. Never allocates; takes
+ * the tree's lock (about 20 ns).
  */
 MOIRAI_API int moirai_cancel_register(
 	moirai_cancel *token, moirai_cancel_callback *callback, moirai_cancel_fn fn, void *self);
 
 /**
  * Ends a registration. When it returns the callback does not run and will not: its memory is the
- * caller's again. A call in progress on another thread is waited for; from inside the callback
- * itself it returns at once, and the memory may be freed there.
+ * caller's again. A call in progress on another thread is waited for, by a cancelled task too; from
+ * inside the callback itself it returns at once, and the memory may be freed there.
  *
  * 0: it was not called and will not be; -EALREADY: it was called (or is, by the caller);
- * -EINVAL: NULL or never registered.
+ * -EINVAL: NULL or not registered.
  */
 MOIRAI_API int moirai_cancel_unregister(moirai_cancel_callback *callback);
 
-/** The same without waiting: -EBUSY while the callback runs on another thread. */
+/** The same without waiting: -EBUSY, and still registered, while it runs on another thread. */
 MOIRAI_API int moirai_cancel_try_unregister(moirai_cancel_callback *callback);
 
 /**
  * Waits until the token is cancelled; a task parks, a thread sleeps. A deadline of the token that
  * passes cancels it, as moirai_cancel_check() does.
  *
- * 0: it is cancelled; -ETIMEDOUT: deadline_ns passed first; -ECANCELED: the calling task itself is
- * cancelled (ask moirai_cancel_requested() which of the two); NULL waits for the deadline alone.
- * Never allocates.
+ * 0: the token is cancelled; -ETIMEDOUT: deadline_ns passed first; -ECANCELED: it is not, but the
+ * calling task itself is. NULL waits for the deadline alone. Never allocates.
  */
 MOIRAI_API int moirai_cancel_wait_until(moirai_cancel *token, uint64_t deadline_ns);
 

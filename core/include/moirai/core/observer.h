@@ -74,8 +74,8 @@ typedef struct moirai_observer {
  * not from inside a subscriber. Control path: may take milliseconds on a loaded machine.
  *
  * 0; -EINVAL: NULL, no function or a mask without a known kind; -EEXIST: attached already;
- * -ENOSPC: MOIRAI_OBSERVERS_MAX are attached; -ENOMEM; -EDEADLK: called by a subscriber;
- * -ENOTSUP: built with observer=disabled.
+ * -ENOSPC: MOIRAI_OBSERVERS_MAX are attached; -EDEADLK: called by a subscriber; -ENOTSUP: built with
+ * observer=disabled. Does not allocate.
  */
 MOIRAI_API int moirai_observer_attach(const moirai_observer *observer);
 
@@ -83,8 +83,8 @@ MOIRAI_API int moirai_observer_attach(const moirai_observer *observer);
  * Detaches a subscriber. When it returns, the subscriber is not running on any thread and will not
  * be called again: what its `self` points to may be freed. Waits for calls in progress.
  *
- * 0; -EINVAL: NULL; -ENOENT: not attached; -ENOMEM (it stays attached); -EDEADLK: called by a
- * subscriber; -ENOTSUP.
+ * 0; -EINVAL: NULL; -ENOENT: not attached; -EDEADLK: called by a subscriber; -ENOTSUP. Does not
+ * allocate: it cannot fail half-way.
  */
 MOIRAI_API int moirai_observer_detach(const moirai_observer *observer);
 
@@ -110,7 +110,7 @@ MOIRAI_API MOIRAI_COLD void moirai__observe(moirai_event kind, const void *objec
 /* relaxed: only a hint; moirai__observe() reads the pointer again under its own protection. */
 #define MOIRAI_OBSERVED() MOIRAI_UNLIKELY(moirai_load_relaxed(&moirai__observer_current) != NULL)
 #else
-#define MOIRAI_OBSERVED() false
+#define MOIRAI_OBSERVED() 0
 #endif
 
 /* A point: reports an event. The arguments are evaluated only when somebody is attached. */
