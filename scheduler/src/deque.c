@@ -61,8 +61,7 @@ static void ring_swap(struct moirai__deque *deque, uintptr_t *ring, size_t size,
 	size_t bottom = moirai_load_relaxed(&deque->bottom_);
 	/* Relaxed: head_ changes under this lock only. */
 	for (size_t i = moirai_load_relaxed(&deque->head_); i != bottom; i++)
-		moirai_store_relaxed(&ring[i & (size - 1)],
-			moirai_load_relaxed(&deque->ring_[i & (deque->size_ - 1)]));
+		MOIRAI_WR(ring[i & (size - 1)]) = MOIRAI_RD(deque->ring_[i & (deque->size_ - 1)]);
 	*old = deque->ring_;
 	MOIRAI_WR(deque->ring_) = ring;
 	MOIRAI_WR(deque->size_) = size;
@@ -102,7 +101,7 @@ uintptr_t moirai__deque_pop_slow(struct moirai__deque *deque, size_t bottom)
 	moirai__spin_take(&deque->lock_);
 	/* The claim is final now: no thief is at work. */
 	if ((ptrdiff_t)(moirai_load_relaxed(&deque->claim_) - bottom) <= 0)
-		item = moirai_load_relaxed(&deque->ring_[bottom & (deque->size_ - 1)]);
+		item = MOIRAI_RD(deque->ring_[bottom & (deque->size_ - 1)]);
 	else /* release: as in pop(); a thief that reads this bottom_ sees the slots below. */
 		moirai_store_release(&deque->bottom_, bottom + 1);
 	moirai__spin_drop(&deque->lock_);
@@ -132,7 +131,7 @@ uintptr_t moirai__deque_take_oldest(struct moirai__deque *deque)
 	size_t claim = moirai_load_relaxed(&deque->claim_);
 	/* No fence: bottom_ is our own, and the lock keeps everybody else from claim_. */
 	if ((ptrdiff_t)(moirai_load_relaxed(&deque->bottom_) - claim) > 0) {
-		item = moirai_load_relaxed(&deque->ring_[claim & (deque->size_ - 1)]);
+		item = MOIRAI_RD(deque->ring_[claim & (deque->size_ - 1)]);
 		moirai_store_relaxed(&deque->claim_, claim + 1);
 		moirai_store_relaxed(&deque->head_, claim + 1); /* relaxed: we are who reuses it */
 	}
@@ -178,14 +177,15 @@ unsigned moirai__deque_steal(struct moirai__deque *victim, uintptr_t *items, uns
 		return 0;
 	unsigned taken = 0;
 	size_t claim = moirai_load_relaxed(&victim->claim_);
-	ptrdiff_t there = (ptrdiff_t)(moirai_load_acquire(&victim->bottom_) - claim);
+	/* Relaxed: it is read again after the fence. */
+	ptrdiff_t there = (ptrdiff_t)(moirai_load_relaxed(&victim->bottom_) - claim);
 	if (there > 0) {
 		taken = claim_items(victim, claim, share_of((size_t)there, max, amount));
 		const uintptr_t *ring = MOIRAI_RD(victim->ring_);
 		size_t mask = MOIRAI_RD(victim->size_) - 1;
 		MOIRAI_NOISE();
 		for (unsigned i = 0; i < taken; i++)
-			items[i] = moirai_load_relaxed(&ring[(claim + i) & mask]);
+			items[i] = MOIRAI_RD(ring[(claim + i) & mask]);
 		/* release: pairs with the acquire of head_ in push(); the copies are done. */
 		moirai_store_release(&victim->head_, claim + taken);
 	}

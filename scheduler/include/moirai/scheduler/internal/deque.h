@@ -15,10 +15,15 @@
 
 MOIRAI_BEGIN_DECLS
 
-/* Items of the first ring, allocated by the first push: 512 bytes, so that an idle worker is small. */
+/* Items of the first ring, allocated by the first push: 512 bytes, so that an idle worker is small.
+ * (The tester crosses such limits with tiny values of its own.) */
+#ifndef MOIRAI__DEQUE_FIRST
 #define MOIRAI__DEQUE_FIRST 64
+#endif
 /* A ring this large or larger is given back when the worker goes to sleep with an empty deque. */
+#ifndef MOIRAI__DEQUE_LARGE
 #define MOIRAI__DEQUE_LARGE 4096
+#endif
 /* Items that one steal may take: beyond it the fence is paid for and the copy dominates. */
 #define MOIRAI__STEAL_MAX 32
 
@@ -84,7 +89,7 @@ static MOIRAI_ALWAYS_INLINE int moirai__deque_push(struct moirai__deque *deque, 
 	/* acquire: pairs with the release of head_ in steal(); the thief has copied what lay there. */
 	if (MOIRAI_UNLIKELY(bottom - moirai_load_acquire(&deque->head_) >= size))
 		return moirai__deque_push_slow(deque, item);
-	moirai_store_relaxed(&MOIRAI_RD(deque->ring_)[bottom & (size - 1)], item);
+	MOIRAI_WR(MOIRAI_RD(deque->ring_)[bottom & (size - 1)]) = item;
 	MOIRAI_NOISE();
 	/* release: pairs with the acquire of bottom_ in steal(); publishes the slot and the task. */
 	moirai_store_release(&deque->bottom_, bottom + 1);
@@ -107,8 +112,7 @@ static MOIRAI_ALWAYS_INLINE uintptr_t moirai__deque_pop(struct moirai__deque *de
 	 */
 	moirai_fence_light();
 	if (MOIRAI_LIKELY((ptrdiff_t)(moirai_load_relaxed(&deque->claim_) - bottom) <= 0))
-		return moirai_load_relaxed(
-			&MOIRAI_RD(deque->ring_)[bottom & (MOIRAI_RD(deque->size_) - 1)]);
+		return MOIRAI_RD(MOIRAI_RD(deque->ring_)[bottom & (MOIRAI_RD(deque->size_) - 1)]);
 	return moirai__deque_pop_slow(deque, bottom);
 }
 
@@ -118,7 +122,7 @@ static inline uintptr_t moirai__deque_peek(const struct moirai__deque *deque)
 	size_t bottom = moirai_load_relaxed(&deque->bottom_) - 1;
 	if ((ptrdiff_t)(moirai_load_relaxed(&deque->claim_) - bottom) > 0)
 		return 0;
-	return moirai_load_relaxed(&deque->ring_[bottom & (deque->size_ - 1)]);
+	return MOIRAI_RD(deque->ring_[bottom & (deque->size_ - 1)]);
 }
 
 MOIRAI_END_DECLS

@@ -12,9 +12,13 @@
 MOIRAI_BEGIN_DECLS
 
 /* Words of a segment: with its link it is one page. */
+#ifndef MOIRAI__SEGMENT_WORDS
 #define MOIRAI__SEGMENT_WORDS 511
+#endif
 /* Threads with a queue of their own; each costs a searcher one line to look at. */
+#ifndef MOIRAI__PRODUCERS_OWN
 #define MOIRAI__PRODUCERS_OWN 64
+#endif
 /* One more, locked, for all threads beyond. */
 #define MOIRAI__PRODUCERS_MAX (MOIRAI__PRODUCERS_OWN + 1)
 /* Items that one take may return: enough to pay for the lock, few enough to leave some to others. */

@@ -14,11 +14,15 @@
 MOIRAI_BEGIN_DECLS
 
 /* Items of the first ring, allocated by the first push or reserve: 512 bytes. */
+#ifndef MOIRAI__YIELD_QUEUE_FIRST
 #define MOIRAI__YIELD_QUEUE_FIRST 64
+#endif
 /* A ring this large or larger is given back when the worker goes to sleep with an empty queue. */
 #define MOIRAI__YIELD_QUEUE_LARGE 4096
 /* Looks of a thief at a busy section before it gives up; every 64th gives the processor away. */
+#ifndef MOIRAI__YIELD_QUEUE_PATIENCE
 #define MOIRAI__YIELD_QUEUE_PATIENCE 1024
+#endif
 /* The item whose memory a yield prefetches, and the one whose descriptor it does (5000 fibers: 12 %). */
 #define MOIRAI__YIELD_PREFETCH_NEAR 4
 #define MOIRAI__YIELD_PREFETCH_FAR  8
