@@ -88,7 +88,7 @@ static void format_and_parse_are_inverse(void)
 		REQUIRE(memcmp(&set, &back, sizeof(set)) == 0);
 		/* Cut at any size: the same beginning, the same answer, nothing written behind. */
 		char cut[64];
-		size_t size = moirai_random_below(&random, sizeof(cut));
+		size_t size = (size_t)moirai_random_below(&random, sizeof(cut));
 		memset(cut, '#', sizeof(cut));
 		REQUIRE(moirai_cpulist_format(&set, cut, size) == length);
 		CHECK(size == 0 || (strlen(cut) == (length < size ? length : size - 1) &&
@@ -107,7 +107,7 @@ static void random_text_never_gets_through_unchanged(void)
 	for (int round = 0; round < 100000; round++) {
 		char text[24];
 		moirai_cpuset set;
-		size_t length = moirai_random_below(&random, sizeof(text));
+		size_t length = (size_t)moirai_random_below(&random, sizeof(text));
 		for (size_t i = 0; i < length; i++)
 			text[i] = alphabet[moirai_random_below(&random, sizeof(alphabet) - 1)];
 		text[length] = 0;

@@ -64,7 +64,7 @@ static void streaming_gives_the_same_in_any_pieces(void)
 			bool seeded = round & 1;
 			CHECK(moirai_xxh3_init(&state, seeded ? VECTOR_SEED ^ v->size : 0) == 0);
 			for (size_t done = 0, n; done < v->size; done += n) {
-				n = 1 + moirai_random_below(&random, round < 2 ? 7 : 3000);
+				n = 1 + (size_t)moirai_random_below(&random, round < 2 ? 7 : 3000);
 				n = round >= 4 ? v->size : n > v->size - done ? v->size - done : n;
 				CHECK(moirai_xxh3_update(&state, data + done, n) == 0);
 				CHECK(moirai_xxh3_update(&state, NULL, 0) == 0);

@@ -396,7 +396,7 @@ static void random_files_never_break_the_invariants(void)
 	fake_build(&fake, &fake_hybrid);
 	for (int round = 0; round < 300; round++) {
 		char text[64];
-		size_t length = moirai_random_below(&random, sizeof(text));
+		size_t length = (size_t)moirai_random_below(&random, sizeof(text));
 		for (size_t i = 0; i < length; i++)
 			text[i] = alphabet[moirai_random_below(&random, sizeof(alphabet) - 1)];
 		text[length] = 0;
