@@ -21,8 +21,8 @@
  * that, for tests and for programs that forbid membarrier to themselves after start.
  * fork(): the child registers again; it has one thread, so it may still change its mind.
  *
- * Cost, 2-core machine: light 0.3 ns (a load and a branch not taken); heavy 0.4 us alone and up to
- * 10 us while other threads of the process run. Symmetric: about 5 ns on either side.
+ * Cost, 2-core Zen 5 class VM: light 0.3 ns (a load and a branch not taken); heavy 0.14 us alone and
+ * up to 10 us while other threads of the process run. Symmetric: 6 to 11 ns on either side.
  *
  * Refused: mprotect() as a barrier (it needs no interrupt on aarch64, so it orders nothing there);
  * a choice at each heavy fence (the light side would have to read it with an ordering of its own).

@@ -151,6 +151,41 @@ static void a_block_may_be_freed_by_another_thread(void)
 	CHECK(after.frees - before.frees == THREADS * (BLOCKS + 1));
 }
 
+static uint32_t leave;
+
+static void allocate_among_many(void *arg)
+{
+	while (moirai_load_acquire(&leave) == 0)
+		moirai_os_futex_wait(&leave, 0, UINT64_MAX);
+	for (int i = 0; i < 200; i++)
+		moirai_free(moirai_alloc(24));
+}
+
+/* More threads at once than there are lines of counters, twice: lines are shared and given on. */
+static void counters_are_exact_for_any_number_of_threads(void)
+{
+	enum { THREADS = 100 };
+	moirai_os_thread threads[THREADS];
+	moirai_os_thread_attr small = {.stack_size_bytes = 65536};
+	for (int round = 0; round < 2; round++) {
+		moirai_alloc_stats before, after;
+		unsigned started = 0;
+		leave = 0;
+		moirai_alloc_stats_get(&before);
+		for (int t = 0; t < THREADS; t++)
+			started += moirai_os_thread_create(&threads[started], &small, allocate_among_many, NULL) == 0;
+		moirai_store_release(&leave, 1);
+		moirai_os_futex_wake(&leave, UINT32_MAX);
+		for (unsigned t = 0; t < started; t++)
+			moirai_os_thread_join(threads[t]);
+		moirai_alloc_stats_get(&after);
+		CHECK(started > 64);
+		CHECK(after.live_bytes == before.live_bytes);
+		CHECK(after.allocations - before.allocations >= started * 201ull);
+		CHECK(after.allocations - before.allocations == after.frees - before.frees);
+	}
+}
+
 /* An allocator that remembers what it was asked for. */
 static struct {
 	int alive;
@@ -269,5 +304,6 @@ TAP_MAIN(TEST(blocks_are_aligned_and_separate), TEST(any_power_of_two_up_to_a_me
 	TEST(impossible_sizes_are_refused), TEST(zeroed_is_zero),
 	TEST(realloc_keeps_bytes_and_alignment), TEST(every_kind_of_allocation_can_be_made_to_fail),
 	TEST(statistics_follow_every_call), TEST(a_block_may_be_freed_by_another_thread),
+	TEST(counters_are_exact_for_any_number_of_threads),
 	TEST(allocator_can_be_replaced_while_nothing_is_outstanding),
 	TEST(misuse_panics_before_the_heap_is_damaged))

@@ -71,7 +71,7 @@ MOIRAI_API int moirai_os_thread_create(moirai_os_thread *thread, const moirai_os
 MOIRAI_API int moirai_os_thread_join(moirai_os_thread thread);
 
 /* How many exit hooks a thread may have: each component that keeps something per thread needs one. */
-#define MOIRAI_OS_EXIT_HOOKS_MAX 8
+#define MOIRAI_OS_EXIT_HOOKS_MAX 16
 
 /**
  * fn(slot) is called by the calling thread when it ends, the last hook first; any thread, foreign
