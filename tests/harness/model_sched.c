@@ -237,11 +237,13 @@ void model_point(struct model *m)
 	resume(m, c.thread[taken], c.how[taken]);
 }
 
+/* Rounds in which everybody spins and nobody writes: so many in any order, and so many in turn,
+ * enough for bounded spinning to give up; then time has to pass. */
+enum { FREE_ROUNDS = 3, PATIENCE = 64 };
+
 /* Nobody is ready. Threads that yielded, the longest waiting first, then deadlines. */
 static void collect_spinning(struct model *m, struct candidates *c)
 {
-	/* So many rounds of bounded spinning are enough; then time has to pass. */
-	enum { PATIENCE = 64 };
 	if (c->count && m->fruitless > PATIENCE) {
 		m->fruitless = 0;
 		return;
@@ -309,11 +311,15 @@ void model_block(struct model *m)
 		model_leave(m);
 	}
 	unsigned taken = 0;
-	/* Whom of the spinning to run is worth a preemption only. */
-	bool quiet = !ready && m->spinning && c.how[0] == HOW_RUN && m->mode == MODE_DFS;
-	if (!quiet || m->preemptions < m->scenario.bound)
+	/*
+	 * Whom of the spinning to run: a choice for a few rounds (it costs a preemption), then in turn.
+	 * Otherwise one of them could spin for ever, unfairly, and the search with him.
+	 */
+	bool in_turn = !ready && m->spinning && c.how[0] == HOW_RUN;
+	bool spent = m->mode == MODE_DFS && m->preemptions >= m->scenario.bound;
+	if (!in_turn || (!spent && m->fruitless <= FREE_ROUNDS))
 		taken = pick(m, &c);
-	if (quiet && taken)
+	if (in_turn && taken)
 		m->preemptions++;
 	/* May be the caller itself, when it only yielded or its deadline comes first. */
 	resume(m, c.thread[taken], c.how[taken]);
