@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
+#ifndef _WIN32
+#include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <moirai/core/atomic.h>
 #include <moirai/core/internal/park.h>
@@ -467,6 +469,17 @@ static void the_table_grows_under_its_waiters(void)
 
 /* --- signals and fork --- */
 
+#ifdef _WIN32
+static void signals_do_not_end_a_park(void)
+{
+	SKIP("no signals here");
+}
+
+static void the_child_of_a_fork_finds_an_empty_lot(void)
+{
+	SKIP("no fork() here");
+}
+#else
 static void on_alarm(int signal)
 {
 	(void)signal;
@@ -522,6 +535,8 @@ static void the_child_of_a_fork_finds_an_empty_lot(void)
 	CHECK(waiter_join(&w) == 0);
 	check_nobody_waits();
 }
+
+#endif
 
 /* --- the bucket lock --- */
 
