@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Has everything that was accepted finished? Design note.
+ *
+ * Each worker counts what it spawned and what it finished, each producer what it handed in; plain
+ * stores of one writer. quiescent() reads all `finished` first, then all `spawned`: a task is counted
+ * as spawned before it is visible, hence before it finishes and before its own spawns; so equal sums
+ * mean that at the end of the first reading everything accepted until then had ended.
+ *
+ * Waiting: the waiter counts itself (drainers), heavy fence, asks quiescent(), parks. A worker that
+ * runs out of work reads drainers and asks too. No signal is lost: whoever finishes the last task
+ * runs out of work afterwards. If its count comes before the waiter's fence, the waiter sees the
+ * count; if not, it sees the waiter. Two workers that finish at the same time each fence before
+ * reading, so that one of them sees both.
+ *
+ * Cost: one load for a worker that is about to search. Nothing in the path of a task.
+ */
+#include "private.h"
+
+static bool quiescent(struct pool *pool)
+{
+	/* Pairs with itself on another worker: of two last finishers one sees the other's count. */
+	moirai_fence_seq_cst();
+	size_t finished = 0, spawned = 0;
+	for (uint32_t i = 0; i < pool->worker_count; i++)
+		/* acquire: pairs with the release in task_finish(); brings the task's own spawns along. */
+		finished += (size_t)moirai_load_acquire(&pool->workers[i].finished);
+	moirai_fence_seq_cst(); /* finished is read before spawned */
+	for (uint32_t i = 0; i < pool->worker_count; i++)
+		spawned += moirai_load_relaxed(&pool->workers[i].queues.spawned_); /* relaxed: see above */
+	spawned += moirai__injector_accepted(&pool->injector);
+	return spawned == finished;
+}
+
+void quiesce_check(struct pool *pool)
+{
+	/* Pairs with the heavy fence in quiesce_wait(), see above. */
+	moirai_fence_light();
+	if (MOIRAI_LIKELY(moirai_load_relaxed(&pool->drainers) == 0))
+		return;
+	if (!quiescent(pool))
+		return;
+	/* release: the drainer's acquire makes what the tasks did its past. */
+	moirai_fetch_add_release(&pool->drained, 1u);
+	MOIRAI_NOISE();
+	moirai_unpark(&pool->drained, UINT32_MAX);
+}
+
+int quiesce_wait(struct pool *pool, uint64_t deadline_ns)
+{
+	moirai_fetch_add_seq_cst(&pool->drainers, 1u);
+	int rc;
+	for (;;) {
+		/* acquire: pairs with the release in quiesce_check(). */
+		uint32_t seen = moirai_load_acquire(&pool->drained);
+		/* Pairs with the light fence in quiesce_check(). */
+		moirai_fence_heavy();
+		rc = 0;
+		if (quiescent(pool))
+			break;
+		rc = moirai_park(&pool->drained, seen, deadline_ns);
+		if (rc == -ETIMEDOUT || rc == -ECANCELED) {
+			if (quiescent(pool))
+				rc = 0;
+			break;
+		}
+	}
+	/* release: the last access; pairs with the acquire in destroy. */
+	moirai_fetch_sub_release(&pool->drainers, 1u);
+	return rc;
+}
