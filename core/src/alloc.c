@@ -95,7 +95,8 @@ static MOIRAI_COLD struct line *claim_line(void)
 	for (size_t i = 0; i < LINES; i++) {
 		uint32_t owned = 0;
 		/* acquire: pairs with the release in give_line_back(). */
-		if (moirai_load_relaxed(&lines[i].owned) || !moirai_cas_acquire(&lines[i].owned, &owned, 1))
+		if (moirai_load_relaxed(&lines[i].owned) ||
+			!moirai_cas_acquire(&lines[i].owned, &owned, 1))
 			continue;
 		if (moirai_os_thread_exit_hook(give_line_back, &lines[i]) == 0)
 			own_line = &lines[i];
@@ -144,8 +145,8 @@ void moirai_alloc_stats_get(moirai_alloc_stats *stats)
 
 static uint32_t check_of(const void *pointer, size_t size_bytes)
 {
-	uint64_t mixed = ((uint64_t)(uintptr_t)pointer ^ (uint64_t)size_bytes << 17) *
-		0x9E3779B97F4A7C15ull;
+	uint64_t mixed =
+		((uint64_t)(uintptr_t)pointer ^ (uint64_t)size_bytes << 17) * 0x9E3779B97F4A7C15ull;
 	return (uint32_t)(mixed >> 32) | 1; /* never 0, which marks a freed block */
 }
 

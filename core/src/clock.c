@@ -11,5 +11,6 @@ uint64_t moirai_now(void)
 uint64_t moirai_deadline_after(uint64_t timeout_ns)
 {
 	uint64_t deadline;
-	return __builtin_add_overflow(moirai_now(), timeout_ns, &deadline) ? MOIRAI_NEVER : deadline;
+	bool late = __builtin_add_overflow(moirai_now(), timeout_ns, &deadline);
+	return late ? MOIRAI_NEVER : deadline;
 }

@@ -152,8 +152,8 @@ static bool log_put_i64(struct log_line *line, int64_t value)
 static bool log_put_f64(struct log_line *line, double value)
 {
 	char digits[40];
-	if (!isfinite(value))
-		return log_puts(line, line->json ? "null" : isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+	if (!__builtin_isfinite(value))
+		return log_puts(line, line->json ? "null" : __builtin_isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
 	/* 15 digits where they say it all, else the 17 that always do. */
 	int size = snprintf(digits, sizeof(digits), "%.15g", value);
 	double back = 0;

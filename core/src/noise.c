@@ -34,7 +34,8 @@ static MOIRAI_COLD uint64_t choose_seed(uint64_t *seed)
 	if (!moirai_cas_relaxed(seed, &none, wanted))
 		return none;
 	char line[64];
-	int n = snprintf(line, sizeof(line), "# MOIRAI_NOISE_SEED=%llu\n", (unsigned long long)wanted);
+	int n = snprintf(
+		line, sizeof(line), "# MOIRAI_NOISE_SEED=%llu\n", (unsigned long long)wanted);
 	moirai_os_write(2, line, (size_t)n);
 	return wanted;
 }

@@ -17,13 +17,12 @@ void moirai__os_at_fork_child(void (*fn)(void));
 
 #ifndef _WIN32
 /* What os_unix.c asks of os_linux.c or os_posix.c. */
-void moirai__os_thread_name(const char *name);       /* names the calling thread */
-int moirai__os_map_flags(unsigned flags);            /* extra flags for mmap() */
+void moirai__os_thread_name(const char *name); /* names the calling thread */
+int moirai__os_map_flags(unsigned flags);      /* extra flags for mmap() */
 void moirai__os_map_advise(void *address, size_t size_bytes, unsigned flags);
-size_t moirai__os_guards_max(void);                  /* how many protected guards are safe */
+size_t moirai__os_guards_max(void); /* how many protected guards are safe */
 /* Installs guard markers: 0, or -ENOTSUP where the system has none. */
-int moirai__os_guard_markers(
-	char *address, size_t guard_bytes, size_t stride_bytes, size_t count);
+int moirai__os_guard_markers(char *address, size_t guard_bytes, size_t stride_bytes, size_t count);
 #endif
 
 #ifdef __linux__

@@ -46,6 +46,12 @@ const char *moirai_os_name(void)
 	return "linux";
 }
 
+/* The kernel's answer as ours. */
+static int status_of(long rc)
+{
+	return rc < 0 ? -errno : 0;
+}
+
 /* --- waiting --- */
 
 /*
@@ -67,22 +73,21 @@ struct kernel_time64 {
 static long futex_wait_call(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
 	if (deadline_ns == MOIRAI_NEVER)
-		return syscall(SYS_futex, word, WAIT_OP, expected, NULL, NULL,
-			FUTEX_BITSET_MATCH_ANY);
+		return syscall(
+			SYS_futex, word, WAIT_OP, expected, NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 	uint64_t seconds = deadline_ns / MOIRAI_S;
 	long nanoseconds = (long)(deadline_ns % MOIRAI_S);
 #ifdef SYS_futex_time64
 	struct kernel_time64 wide = {(int64_t)seconds, nanoseconds};
-	long rc = syscall(SYS_futex_time64, word, WAIT_OP, expected, &wide, NULL,
-		FUTEX_BITSET_MATCH_ANY);
+	long rc = syscall(
+		SYS_futex_time64, word, WAIT_OP, expected, &wide, NULL, FUTEX_BITSET_MATCH_ANY);
 	if (rc == 0 || errno != ENOSYS)
 		return rc;
 #endif
 	if (seconds > INT32_MAX && sizeof(long) == 4)
 		seconds = INT32_MAX; /* wakes early, after 68 years of uptime */
 	struct kernel_time until = {(long)seconds, nanoseconds};
-	return syscall(
-		SYS_futex, word, WAIT_OP, expected, &until, NULL, FUTEX_BITSET_MATCH_ANY);
+	return syscall(SYS_futex, word, WAIT_OP, expected, &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 int moirai_os_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)
@@ -152,8 +157,10 @@ int moirai_os_thread_stack(void **low, void **high)
 int moirai_os_timer_slack(uint64_t slack_ns)
 {
 	/* Zero would mean the default of 50 us. */
-	unsigned long ns = slack_ns == 0 ? 1 : slack_ns > LONG_MAX ? LONG_MAX : (unsigned long)slack_ns;
-	return prctl(PR_SET_TIMERSLACK, ns, 0, 0, 0) == 0 ? 0 : -errno;
+	uint64_t ns = slack_ns ? slack_ns : 1;
+	if (ns > LONG_MAX)
+		ns = LONG_MAX;
+	return status_of(prctl(PR_SET_TIMERSLACK, (unsigned long)ns, 0, 0, 0));
 }
 
 /* --- barrier --- */
@@ -162,12 +169,12 @@ int moirai__os_barrier_register(void)
 {
 	if (moirai__fault(MOIRAI_FAULT_SYSCALL))
 		return -EPERM;
-	return syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : -errno;
+	return status_of(syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0));
 }
 
 int moirai__os_barrier(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : -errno;
+	return status_of(syscall(SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0));
 }
 
 /* --- memory --- */
@@ -234,7 +241,8 @@ static size_t install_batches(char *address, size_t guard_bytes, size_t stride_b
 	while (done < count) {
 		size_t n = count - done < BATCH ? count - done : BATCH;
 		for (size_t i = 0; i < n; i++)
-			ranges[i] = (struct iovec){address + (done + i) * stride_bytes, guard_bytes};
+			ranges[i] =
+				(struct iovec){address + (done + i) * stride_bytes, guard_bytes};
 		long bytes = syscall(SYS_process_madvise, pidfd, ranges, n, MADV_GUARD_INSTALL, 0);
 		done += bytes > 0 ? (size_t)bytes / guard_bytes : 0;
 		if (bytes != (long)(n * guard_bytes))
@@ -257,8 +265,7 @@ static bool advice_is_heeded(char *address, size_t size_bytes)
 	return known == 1;
 }
 
-int moirai__os_guard_markers(
-	char *address, size_t guard_bytes, size_t stride_bytes, size_t count)
+int moirai__os_guard_markers(char *address, size_t guard_bytes, size_t stride_bytes, size_t count)
 {
 	if (!advice_is_heeded(address, guard_bytes))
 		return -ENOTSUP;
@@ -308,7 +315,8 @@ int moirai_os_random(void *buffer, size_t size_bytes)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return random_from_device(at, size_bytes); /* refused: old kernel, seccomp */
+			return random_from_device(
+				at, size_bytes); /* refused: old kernel, seccomp */
 		at += n;
 		size_bytes -= (size_t)n;
 	}

@@ -198,8 +198,8 @@ static void unescape(char *text)
 {
 	char *to = text;
 	for (const char *from = text; *from; to++) {
-		bool octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-			from[2] <= '7' && from[3] >= '0' && from[3] <= '7';
+		bool octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' &&
+			     from[2] >= '0' && from[2] <= '7' && from[3] >= '0' && from[3] <= '7';
 		if (octal) {
 			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
 			from += 4;
@@ -210,6 +210,19 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+static size_t prefix_size(const char *shown)
+{
+	return strcmp(shown, "/") == 0 ? 0 : strlen(shown);
+}
+
+static bool shows_our_group(const struct hierarchy *h, const char *shown)
+{
+	size_t size = prefix_size(shown);
+	bool inside = strncmp(h->group, shown, size) == 0 &&
+		      (h->group[size] == '/' || h->group[size] == '\0');
+	return inside && strncmp(h->group, "/..", 3) != 0;
+}
+
 /* "36 35 0:30 /shown /mount rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct" */
 static void find_mount(struct hierarchy *h, const char *root)
 {
@@ -217,7 +230,8 @@ static void find_mount(struct hierarchy *h, const char *root)
 	if (!open_lines(&reader, root, "/proc/self/mountinfo"))
 		return;
 	char *line;
-	while (!h->mount[0] && (line = next_line(&reader))) {
+	/* A hierarchy may be mounted twice: the first mount that shows our group, else the first. */
+	while ((line = next_line(&reader)) && !(h->mount[0] && shows_our_group(h, h->shown))) {
 		char *separator = strstr(line, " - ");
 		if (!separator)
 			continue;
@@ -227,7 +241,8 @@ static void find_mount(struct hierarchy *h, const char *root)
 		strtok_r(NULL, " ", &rest); /* the source */
 		const char *options = strtok_r(NULL, " ", &rest);
 		bool ours = type && (h->v2 ? strcmp(type, "cgroup2") == 0
-				: strcmp(type, "cgroup") == 0 && options && has_word(options, "cpu"));
+					   : strcmp(type, "cgroup") == 0 && options &&
+							    has_word(options, "cpu"));
 		if (!ours)
 			continue;
 		char *field = strtok_r(line, " ", &fields);
@@ -238,6 +253,8 @@ static void find_mount(struct hierarchy *h, const char *root)
 			continue;
 		unescape(field);
 		unescape(mount);
+		if (h->mount[0] && !shows_our_group(h, field))
+			continue;
 		copy_path(h->shown, field);
 		copy_path(h->mount, mount);
 	}
@@ -261,7 +278,8 @@ static unsigned limit_v2(const char *root, const char *folder)
 	int n = snprintf(path, sizeof(path), "%s/cpu.max", folder);
 	if (n < 0 || (size_t)n >= sizeof(path) || !first_line(root, path, line, sizeof(line)))
 		return UINT_MAX;
-	return sscanf(line, "%llu %llu", &quota, &period) == 2 ? processors(quota, period) : UINT_MAX;
+	return sscanf(line, "%llu %llu", &quota, &period) == 2 ? processors(quota, period)
+							       : UINT_MAX;
 }
 
 static long long number_in(const char *root, const char *folder, const char *name)
@@ -283,10 +301,8 @@ static unsigned limit_v1(const char *root, const char *folder)
 /* Our group relative to the mount's root: "" when the mount shows our group, or another part. */
 static const char *below_mount(const struct hierarchy *h)
 {
-	size_t size = strcmp(h->shown, "/") == 0 ? 0 : strlen(h->shown);
-	bool inside = strncmp(h->group, h->shown, size) == 0 &&
-		(h->group[size] == '/' || h->group[size] == '\0');
-	return inside && strcmp(h->group + size, "/") != 0 ? h->group + size : "";
+	const char *rest = h->group + prefix_size(h->shown);
+	return shows_our_group(h, h->shown) && strcmp(rest, "/") != 0 ? rest : "";
 }
 
 static unsigned smallest_limit(bool v2, const char *root)

@@ -284,7 +284,8 @@ int moirai_os_discard(void *address, size_t size_bytes)
 	/* MADV_DONTNEED only promises zeroes on Linux: map fresh pages over the old ones. */
 	if (!address || size_bytes % moirai_os_page_size() != 0)
 		return -EINVAL;
-	int flags = MAP_PRIVATE | MAP_ANON | MAP_FIXED | moirai__os_map_flags(MOIRAI_OS_MAP_RESERVE);
+	int flags =
+		MAP_PRIVATE | MAP_ANON | MAP_FIXED | moirai__os_map_flags(MOIRAI_OS_MAP_RESERVE);
 	if (size_bytes == 0)
 		return 0;
 	void *same = mmap(address, size_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);

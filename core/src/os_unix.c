@@ -313,6 +313,17 @@ static void release_protected(const char *low, const char *high)
 	protected_unlock();
 }
 
+/* A child may have been copied while another thread held the lock. */
+static void free_protected_lock(void)
+{
+	moirai_store_relaxed(&protected_.lock, 0);
+}
+
+__attribute__((constructor)) static void watch_forks_for_guards(void)
+{
+	moirai__os_at_fork_child(free_protected_lock);
+}
+
 int moirai_os_unmap(void *address, size_t size_bytes)
 {
 	if (!address || !page_multiple(size_bytes))

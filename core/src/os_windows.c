@@ -86,7 +86,8 @@ void moirai_os_yield(void)
 void moirai_os_sleep(uint64_t duration_ns)
 {
 	uint64_t now = moirai_os_clock();
-	uint64_t deadline = duration_ns > MOIRAI_NEVER - 1 - now ? MOIRAI_NEVER - 1 : now + duration_ns;
+	uint64_t deadline =
+		duration_ns > MOIRAI_NEVER - 1 - now ? MOIRAI_NEVER - 1 : now + duration_ns;
 	DWORD ms;
 	while ((ms = milliseconds_until(deadline)) > 0)
 		Sleep(ms);
@@ -348,12 +349,14 @@ static char *map_aligned(size_t size_bytes, size_t alignment)
 {
 	enum { TRIES = 64 };
 	for (int i = 0; i < TRIES; i++) {
-		char *base = VirtualAlloc(NULL, size_bytes + alignment, MEM_RESERVE, PAGE_READWRITE);
+		char *base =
+			VirtualAlloc(NULL, size_bytes + alignment, MEM_RESERVE, PAGE_READWRITE);
 		if (!base)
 			return NULL;
 		uintptr_t up = ((uintptr_t)base + alignment - 1) & ~(uintptr_t)(alignment - 1);
 		VirtualFree(base, 0, MEM_RELEASE);
-		base = VirtualAlloc((void *)up, size_bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+		base = VirtualAlloc(
+			(void *)up, size_bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
 		if (base)
 			return base;
 	}
@@ -370,9 +373,9 @@ int moirai_os_map(void **address, size_t size_bytes, size_t alignment, unsigned 
 	if (size_bytes > SIZE_MAX - alignment || moirai__fault(MOIRAI_FAULT_MAP))
 		return -ENOMEM;
 	/* Committed pages take memory when they are touched, but count against the commit limit. */
-	char *base = alignment <= granule
-		? VirtualAlloc(NULL, size_bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
-		: map_aligned(size_bytes, alignment);
+	char *base = alignment <= granule ? VirtualAlloc(NULL, size_bytes, MEM_RESERVE | MEM_COMMIT,
+						    PAGE_READWRITE)
+					  : map_aligned(size_bytes, alignment);
 	if (!base)
 		return -ENOMEM;
 	*address = base;
@@ -408,7 +411,8 @@ int moirai_os_guard(void *address, size_t guard_bytes, size_t stride_bytes, size
 		return -ENOMEM;
 	DWORD before;
 	for (size_t i = 0; i < count; i++)
-		if (!VirtualProtect((char *)address + i * stride_bytes, guard_bytes, PAGE_NOACCESS, &before))
+		if (!VirtualProtect((char *)address + i * stride_bytes, guard_bytes, PAGE_NOACCESS,
+			    &before))
 			return -ENOMEM;
 	*kind = MOIRAI_OS_GUARD_PROTECT;
 	return 0;

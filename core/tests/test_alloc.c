@@ -99,8 +99,10 @@ static void every_kind_of_allocation_can_be_made_to_fail(void)
 	moirai_alloc_stats_get(&before);
 	for (int kind = 0; kind < 4; kind++) {
 		moirai__fault_arm(MOIRAI_FAULT_ALLOC, 1);
-		void *block = kind == 0 ? moirai_alloc(8) : kind == 1 ? moirai_alloc_zeroed(1, 8) :
-			kind == 2 ? moirai_alloc_aligned(8, 64) : moirai_realloc(NULL, 8);
+		void *block = kind == 0   ? moirai_alloc(8)
+			      : kind == 1 ? moirai_alloc_zeroed(1, 8)
+			      : kind == 2 ? moirai_alloc_aligned(8, 64)
+					  : moirai_realloc(NULL, 8);
 		CHECK(block == NULL);
 		bool fired;
 		moirai__fault_passed(&fired);
@@ -141,13 +143,15 @@ static void a_block_may_be_freed_by_another_thread(void)
 	for (int t = 0; t < THREADS; t++) {
 		for (size_t i = 0; i < BLOCKS; i++)
 			blocks[t][i] = moirai_alloc(i % 100 + 1);
-		REQUIRE(moirai_os_thread_create(&threads[t], NULL, free_what_is_given, blocks[t]) == 0);
+		REQUIRE(moirai_os_thread_create(&threads[t], NULL, free_what_is_given, blocks[t]) ==
+			0);
 	}
 	for (int t = 0; t < THREADS; t++)
 		moirai_os_thread_join(threads[t]);
 	moirai_alloc_stats_get(&after);
 	CHECK(after.live_bytes == before.live_bytes);
-	CHECK(after.allocations - before.allocations == THREADS * (BLOCKS + 1)); /* 1: the thread's */
+	CHECK(after.allocations - before.allocations ==
+		THREADS * (BLOCKS + 1)); /* 1: the thread's */
 	CHECK(after.frees - before.frees == THREADS * (BLOCKS + 1));
 }
 
@@ -173,7 +177,8 @@ static void counters_are_exact_for_any_number_of_threads(void)
 		leave = 0;
 		moirai_alloc_stats_get(&before);
 		for (int t = 0; t < THREADS; t++)
-			started += moirai_os_thread_create(&threads[started], &small, allocate_among_many, NULL) == 0;
+			started += moirai_os_thread_create(&threads[started], &small,
+					   allocate_among_many, NULL) == 0;
 		moirai_store_release(&leave, 1);
 		moirai_os_futex_wake(&leave, UINT32_MAX);
 		for (unsigned t = 0; t < started; t++)
@@ -211,7 +216,7 @@ static void note_free(void *self, void *pointer, size_t size_bytes, size_t align
 {
 	asked.alive--;
 	asked.agrees = size_bytes == asked.size && alignment == asked.alignment &&
-		aligned(pointer, alignment);
+		       aligned(pointer, alignment);
 #ifdef _WIN32
 	_aligned_free(pointer);
 #else
@@ -235,7 +240,8 @@ static void allocator_can_be_replaced_while_nothing_is_outstanding(void)
 	memset(&mine, 0, sizeof(mine)); /* the table was copied */
 	for (size_t alignment = 16; alignment <= 4096; alignment *= 4) {
 		void *block = moirai_alloc_aligned(100, alignment);
-		CHECK(block && asked.alive == 1 && asked.size >= 100 && asked.alignment >= alignment);
+		CHECK(block && asked.alive == 1 && asked.size >= 100 &&
+			asked.alignment >= alignment);
 		CHECK(moirai_allocator_set(NULL) == -EBUSY);
 		moirai_free(block);
 		CHECK(asked.alive == 0 && asked.agrees);
@@ -257,7 +263,8 @@ static bool aborts(void (*fn)(void))
 		_exit(0);
 	}
 	int status = 0;
-	return waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+	return waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGABRT;
 }
 
 static void free_foreign(void)

@@ -8,18 +8,18 @@
 #include <moirai/core/clock.h>
 #include <moirai/core/os.h>
 
-#define CHECK_LOADS_AND_STORES(type)                                                               \
-	do {                                                                                           \
-		type word = 1;                                                                             \
-		CHECK(moirai_load_relaxed(&word) == 1);                                                    \
-		CHECK(moirai_load_acquire(&word) == 1);                                                    \
-		CHECK(moirai_load_seq_cst(&word) == 1);                                                    \
-		moirai_store_relaxed(&word, (type)2);                                                      \
-		CHECK(word == 2);                                                                          \
-		moirai_store_release(&word, (type)3);                                                      \
-		CHECK(word == 3);                                                                          \
-		moirai_store_seq_cst(&word, (type)-1);                                                     \
-		CHECK(word == (type)-1);                                                                   \
+#define CHECK_LOADS_AND_STORES(type)                    \
+	do {                                            \
+		type word = 1;                          \
+		CHECK(moirai_load_relaxed(&word) == 1); \
+		CHECK(moirai_load_acquire(&word) == 1); \
+		CHECK(moirai_load_seq_cst(&word) == 1); \
+		moirai_store_relaxed(&word, (type)2);   \
+		CHECK(word == 2);                       \
+		moirai_store_release(&word, (type)3);   \
+		CHECK(word == 3);                       \
+		moirai_store_seq_cst(&word, (type)-1);  \
+		CHECK(word == (type)-1);                \
 	} while (0)
 
 static void loads_and_stores_of_every_size(void)
@@ -34,11 +34,11 @@ static void loads_and_stores_of_every_size(void)
 	CHECK(moirai_load_acquire(&pointer) == &here);
 }
 
-#define CHECK_RMW(call, before, operand, after)                                                    \
-	do {                                                                                           \
-		uint64_t word = (before);                                                                  \
-		CHECK(call(&word, (operand)) == (before));                                                 \
-		CHECK(word == (after));                                                                    \
+#define CHECK_RMW(call, before, operand, after)            \
+	do {                                               \
+		uint64_t word = (before);                  \
+		CHECK(call(&word, (operand)) == (before)); \
+		CHECK(word == (after));                    \
 	} while (0)
 
 static void read_modify_writes_return_what_was(void)
@@ -71,14 +71,14 @@ static void read_modify_writes_return_what_was(void)
 	CHECK_RMW(moirai_fetch_xor_acq_rel, big | 7, 5u, big | 2);
 }
 
-#define CHECK_CAS(call)                                                                            \
-	do {                                                                                           \
-		uint64_t word = 1, expected = 2;                                                           \
-		CHECK(!call(&word, &expected, 9u) && expected == 1 && word == 1);                          \
-		bool done = false; /* a weak one may fail for no reason */                                 \
-		for (int i = 0; i < 1000 && !done; i++)                                                    \
-			done = call(&word, &expected, 9u);                                                     \
-		CHECK(done && word == 9 && expected == 1);                                                 \
+#define CHECK_CAS(call)                                                           \
+	do {                                                                      \
+		uint64_t word = 1, expected = 2;                                  \
+		CHECK(!call(&word, &expected, 9u) && expected == 1 && word == 1); \
+		bool done = false; /* a weak one may fail for no reason */        \
+		for (int i = 0; i < 1000 && !done; i++)                           \
+			done = call(&word, &expected, 9u);                        \
+		CHECK(done &&word == 9 && expected == 1);                         \
 	} while (0)
 
 static void compare_and_swap_tells_what_it_found(void)

@@ -122,8 +122,9 @@ static void v2_quota_is_rounded_up(void)
 		unsigned cpus;
 	} cases[] = {{"max 100000\n", UINT_MAX}, {"50000 100000\n", 1}, {"100000 100000\n", 1},
 		{"100001 100000\n", 2}, {"350000 100000\n", 4}, {"1000 1000000\n", 1},
-		{"garbage\n", UINT_MAX}, {"", UINT_MAX}, {"200000", UINT_MAX}, {"0 100000\n", UINT_MAX},
-		{"300000 0\n", UINT_MAX}, {"18446744073709551615 1\n", UINT_MAX}};
+		{"garbage\n", UINT_MAX}, {"", UINT_MAX}, {"200000", UINT_MAX},
+		{"0 100000\n", UINT_MAX}, {"300000 0\n", UINT_MAX},
+		{"18446744073709551615 1\n", UINT_MAX}};
 	for (size_t i = 0; i < MOIRAI_ARRAY_SIZE(cases); i++) {
 		REQUIRE(plant());
 		put("/proc/self/cgroup", "0::/app\n");
@@ -173,7 +174,8 @@ static void mount_may_show_a_part_of_the_hierarchy(void)
 	/* In a container: our path is told from the host's root, the mount shows our group. */
 	REQUIRE(plant());
 	put("/proc/self/cgroup", "4:cpu:/docker/abc/inner\n");
-	put("/proc/self/mountinfo", "31 25 0:28 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
+	put("/proc/self/mountinfo",
+		"31 25 0:28 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
 	put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "600000\n");
 	put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
 	put("/sys/fs/cgroup/cpu/inner/cpu.cfs_quota_us", "400000\n");
@@ -182,10 +184,22 @@ static void mount_may_show_a_part_of_the_hierarchy(void)
 	/* /docker/ab is not above /docker/abc: the mount's own limit is all we may use. */
 	REQUIRE(plant());
 	put("/proc/self/cgroup", "4:cpu:/docker/abc\n");
-	put("/proc/self/mountinfo", "31 25 0:28 /docker/ab /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
+	put("/proc/self/mountinfo",
+		"31 25 0:28 /docker/ab /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
 	put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "600000\n");
 	put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
 	CHECK(fell() == 6);
+	/* Mounted twice: the one that shows us is the better one, wherever it stands. */
+	REQUIRE(plant());
+	put("/proc/self/cgroup", "4:cpu:/docker/abc\n");
+	put("/proc/self/mountinfo", "31 25 0:28 /elsewhere /mnt/first rw - cgroup cgroup rw,cpu\n"
+				    "32 25 0:28 /docker /mnt/second rw - cgroup cgroup rw,cpu\n"
+				    "33 25 0:28 /other /mnt/third rw - cgroup cgroup rw,cpu\n");
+	put("/mnt/first/cpu.cfs_quota_us", "100000\n");
+	put("/mnt/first/cpu.cfs_period_us", "100000\n");
+	put("/mnt/second/abc/cpu.cfs_quota_us", "800000\n");
+	put("/mnt/second/abc/cpu.cfs_period_us", "100000\n");
+	CHECK(fell() == 8);
 	/* A cgroup namespace that we were moved out of. */
 	REQUIRE(plant());
 	put("/proc/self/cgroup", "0::/../other\n");
@@ -212,7 +226,8 @@ static void long_lines_are_skipped_and_files_may_be_missing(void)
 	put("/proc/self/cgroup", "0::/a");
 	CHECK(fell() == UINT_MAX);
 	REQUIRE(plant());
-	int n = snprintf(mounts, sizeof(mounts), "22 21 0:20 / /overlay rw - overlay overlay lower=");
+	int n = snprintf(
+		mounts, sizeof(mounts), "22 21 0:20 / /overlay rw - overlay overlay lower=");
 	memset(mounts + n, 'x', 15000);
 	strcpy(mounts + n + 15000, "\nnonsense\n\n" V2_MOUNT);
 	put("/proc/self/cgroup", "nonsense\n:\n0::/a"); /* the last line without its end */

@@ -121,7 +121,7 @@ static void check_guards(size_t stride, size_t count, moirai_os_guard_kind *kind
 	REQUIRE(moirai_os_map((void **)&memory, size, page, MOIRAI_OS_MAP_RESERVE) == 0);
 	CHECK(moirai_os_guard(memory, page, stride, count, kind) == 0);
 	bool guarded = *kind != MOIRAI_OS_GUARD_NONE;
-	for (size_t i = 0; i < count; i += count > 50 ? count / 50 : 1) {
+	for (size_t i = 0; i<count; i += count> 50 ? count / 50 : 1) {
 		CHECK(readable(memory + i * stride) == !guarded);
 		CHECK(readable(memory + i * stride + page - 1) == !guarded);
 		memory[i * stride + page] = 1; /* what is not guarded can be used */

@@ -174,7 +174,8 @@ static void set_hooks(void *arg)
 {
 	hooks_set = 0;
 	/* Core has taken one for the thread's first allocation. */
-	while (moirai_os_thread_exit_hook(hooks_set ? hook : hook_from_a_hook, &numbers[hooks_set]) == 0)
+	while (moirai_os_thread_exit_hook(
+		       hooks_set ? hook : hook_from_a_hook, &numbers[hooks_set]) == 0)
 		hooks_set++;
 	CHECK(hooks_set >= MOIRAI_OS_EXIT_HOOKS_MAX - 2 && hooks_set <= MOIRAI_OS_EXIT_HOOKS_MAX);
 	CHECK(moirai_os_thread_exit_hook(hook, &numbers[0]) == -ENOSPC);

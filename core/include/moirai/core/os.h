@@ -136,8 +136,8 @@ MOIRAI_API unsigned moirai_os_cpus_usable(void);
 MOIRAI_API size_t moirai_os_page_size(void);
 
 typedef enum moirai_os_map_flags {
-	MOIRAI_OS_MAP_RESERVE = 1,  /* address space only; pages are committed as they are touched */
-	MOIRAI_OS_MAP_NOHUGE = 2,   /* never backed by huge pages */
+	MOIRAI_OS_MAP_RESERVE = 1, /* address space only; pages are committed as they are touched */
+	MOIRAI_OS_MAP_NOHUGE = 2,  /* never backed by huge pages */
 } moirai_os_map_flags;
 
 /**
@@ -154,7 +154,7 @@ MOIRAI_API int moirai_os_discard(void *address, size_t size_bytes);
 
 typedef enum moirai_os_guard_kind {
 	MOIRAI_OS_GUARD_NONE,
-	MOIRAI_OS_GUARD_MARKER,  /* MADV_GUARD_INSTALL: costs no mapping */
+	MOIRAI_OS_GUARD_MARKER, /* MADV_GUARD_INSTALL: costs no mapping */
 	MOIRAI_OS_GUARD_PROTECT, /* mprotect: each guard splits a mapping, vm.max_map_count is the limit */
 } moirai_os_guard_kind;
 
