@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Plants bugs: plant.py BUGS OUTPUT FILE...
+r"""Plants bugs: plant.py BUGS OUTPUT FILE...
 
 Joins the FILEs (headers first) into OUTPUT, one unit that a model program includes, with the bugs
 of the list BUGS built in, each behind model_bug(NUMBER). With none switched on it is the code as it
@@ -11,7 +11,7 @@ is. An entry of the list:
     +statement                              what the bug makes of it; may be missing
 
 or, for an expression, < and > in the place of - and +. Lines with | are text before it that tells
-one place from another. What is not found, or found twice, is an error: the list cannot rot.
+one place from another (a \ at the end: the place follows on the same line). What is not found, or found twice, is an error: the list cannot rot.
 """
 import pathlib
 import sys
@@ -35,11 +35,11 @@ def plant(text, entry):
     statement = bool(entry['-'])
     old = '\n'.join(entry['-'] or entry['<'])
     new = ' '.join(part.strip() for part in entry['+'] or entry['>'])
-    before = ''.join(line + '\n' for line in entry['|'])
+    before = ''.join(line[:-1] if line.endswith('\\') else line + '\n' for line in entry['|'])
     if text.count(before + old) != 1:
         sys.exit(f"{entry['where']}: found {text.count(before + old)} times in {entry['file']}: {old}")
     if statement:
-        changed = f"if (model_bug({entry['bug']})) {{ {new} }} else {{ {old} }}"
+        changed = f"{{ if (model_bug({entry['bug']})) {{ {new} }} else {{ {old} }} }}"
     else:
         changed = f"(model_bug({entry['bug']}) ? ({new}) : ({old}))"
     return text.replace(before + old, before + changed)
