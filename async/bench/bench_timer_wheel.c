@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "timers") != 0)
 			return 0;
 	}
-	struct moirai__timer *timers = calloc(pending, sizeof(*timers));
+	struct moirai__timer *timers = calloc((size_t)pending, sizeof(*timers));
 	if (!timers || moirai__timer_wheel_init(&wheel, 20, now) < 0)
 		return 1;
 	start_cancel(&wheel, scratch, now, 5 * pending, "start_cancel_0_pending");

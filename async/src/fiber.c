@@ -86,8 +86,7 @@ void moirai__fiber_main(struct moirai__context_words *to)
 		moirai__fiber_enter_slow(self);
 	const struct fiber_start *start = (const struct fiber_start *)(void *)self->stack_high - 1;
 	start->entry(start->arg);
-	MOIRAI_ASSERT(!"a fiber's entry function returned");
-	__builtin_unreachable();
+	moirai_panic(__FILE__, __LINE__, "a fiber's entry function returned");
 }
 
 void moirai__fiber_prepare(struct moirai__fiber *fiber, moirai__fiber_entry entry, void *arg)

@@ -43,8 +43,8 @@
 /* 4, 64, 16 and 16 GiB of address space; a process has 128 TiB. */
 static const uint32_t regions_default[] = {1u << 18, 1u << 20, 1u << 16, 1u << 14};
 #else
-/* Little address space, or a system that charges for reservations: 16 to 128 MiB. */
-static const uint32_t regions_default[] = {1u << 10, 1u << 11, 1u << 8, 1u << 6};
+/* Little address space, or a system that charges for reservations: 64 to 128 MiB. */
+static const uint32_t regions_default[] = {1u << 12, 1u << 11, 1u << 8, 1u << 6};
 #endif
 static const size_t region_bytes_default[] = {16u << 10, 64u << 10, 256u << 10, 1024u << 10};
 MOIRAI_STATIC_ASSERT(MOIRAI_ARRAY_SIZE(regions_default) == MOIRAI__STACK_CLASSES, "one per class");

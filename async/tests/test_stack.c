@@ -207,7 +207,7 @@ static void a_guard_that_cannot_be_had_becomes_a_canary(void)
 }
 
 #if !defined(_WIN32) && !MOIRAI_ASAN && !MOIRAI_TSAN
-/* Runs fn(arg) in a child; the signal that killed it, 0 if none. */
+/* Runs fn(arg) in a child; the signal that killed it, 0 if none, -status if it left by itself. */
 static int death_of(void (*fn)(void *), void *arg)
 {
 	int status;
@@ -223,7 +223,7 @@ static int death_of(void (*fn)(void *), void *arg)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
-	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
 }
 
 static void writes_below(void *arg)
@@ -276,14 +276,20 @@ static void the_page_below_the_stack_is_watched(void)
 }
 
 #if defined(__linux__) && !MOIRAI_ASAN && !MOIRAI_TSAN
+#define NO_LIMIT 77 /* emulators ignore it */
+
 static void in_little_space(void *arg)
 {
 	struct rlimit limit = {1u << 30, 1u << 30};
 	struct moirai__stack_pool pool;
 	struct moirai__stack_cache cache = {0};
 	moirai__stack_stats stats;
+	void *too_much;
 	(void)arg;
-	if (setrlimit(RLIMIT_AS, &limit) || moirai__stack_pool_init(&pool, NULL) < 0)
+	if (setrlimit(RLIMIT_AS, &limit) ||
+		moirai_os_map(&too_much, 3u << 30, 4096, MOIRAI_OS_MAP_RESERVE) == 0)
+		_exit(NO_LIMIT);
+	if (moirai__stack_pool_init(&pool, NULL) < 0)
 		abort();
 	for (unsigned c = 0; c < MOIRAI__STACK_CLASSES; c++) {
 		if (!moirai__stack_get(&pool, &cache, (moirai__stack_class)c))
@@ -302,7 +308,10 @@ static void in_little_space(void *arg)
 static void the_pool_fits_into_a_small_address_space(void)
 {
 #if defined(__linux__) && !MOIRAI_ASAN && !MOIRAI_TSAN
-	CHECK(death_of(in_little_space, NULL) == 0);
+	int rc = death_of(in_little_space, NULL);
+	if (rc == -NO_LIMIT)
+		SKIP("RLIMIT_AS has no effect here");
+	CHECK(rc == 0);
 #else
 	SKIP("needs RLIMIT_AS");
 #endif

@@ -243,7 +243,7 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	double x = (double)a, y = x * 3;
 	__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c));
 	switch_call_pointer(pair);
-	return (b != a * 3) + (c != a * 5) + (d != a * 7) + (y != x * 3);
+	return (unsigned)((b != a * 3) + (c != a * 5) + (d != a * 7) + (y != x * 3));
 }
 
 #endif
