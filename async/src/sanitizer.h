@@ -30,6 +30,16 @@ bool moirai__stack_canary_intact(const struct moirai__fiber *fiber);
 /* Makes *words start at moirai__switch_entry with the stack growing down from `top`. */
 void moirai__switch_arm(struct moirai__context_words *words, void *top, void *low);
 
+/* Valgrind keeps books on each 64 KiB of address space, used or not. */
+static inline uint32_t moirai__sanitizer_regions_max(void)
+{
+#ifdef MOIRAI_HAVE_VALGRIND
+	if (RUNNING_ON_VALGRIND)
+		return 1u << 12;
+#endif
+	return UINT32_MAX;
+}
+
 /* A stack is about to be used. */
 static inline void moirai__sanitizer_fiber_open(struct moirai__fiber *fiber)
 {

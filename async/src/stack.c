@@ -88,22 +88,22 @@ static int slab_reserve(struct moirai__stack_slab *slab, uint32_t wished)
 								   ? (SIZE_MAX / 4) / slab->region_bytes
 								   : UINT32_MAX);
 	uint32_t regions = wished < most ? wished : most;
+	if (regions > moirai__sanitizer_regions_max())
+		regions = moirai__sanitizer_regions_max();
 	bool refused = false;
 	void *base = NULL;
 	for (; regions; regions /= 2) {
 		size_t bytes = regions * slab->region_bytes;
-		int rc = moirai_os_map(&base, bytes, alignment, MOIRAI_OS_MAP_RESERVE | MOIRAI_OS_MAP_NOHUGE);
-		if (rc < 0 && rc != -ENOMEM)
-			return rc;
-		if (rc == 0 && (!refused || regions == 1))
-			break;
-		if (rc == 0) {
-			/* It fits, but may have taken the last there was: leave as much as we take. */
-			moirai_os_unmap(base, bytes);
-			refused = false;
-		} else {
+		/* Whatever the error is: emulators answer oddly to what they think is too large. */
+		if (moirai_os_map(&base, bytes, alignment, MOIRAI_OS_MAP_RESERVE | MOIRAI_OS_MAP_NOHUGE)) {
 			refused = true;
+			continue;
 		}
+		if (!refused || regions == 1)
+			break;
+		/* It fits, but may have taken the last there was: leave as much as we take. */
+		moirai_os_unmap(base, bytes);
+		refused = false;
 	}
 	if (!regions)
 		return -ENOMEM;
