@@ -154,7 +154,7 @@ MOIRAI_API void moirai__stack_pool_stats(
  * once per process (the previous one is chained) and an alternate signal stack for this thread, in
  * the caller's memory of MOIRAI__OVERFLOW_STACK bytes. leave() takes it off again, same thread.
  */
-#define MOIRAI__OVERFLOW_STACK 16384
+#define MOIRAI__OVERFLOW_STACK 32768 /* a signal frame with AVX-512 and AMX state takes 11 KiB */
 struct moirai__overflow_thread {
 	void *memory;
 	uintptr_t previous[3]; /* the thread's former alternate stack */
