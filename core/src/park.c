@@ -25,8 +25,9 @@
  *      was first: 0, so that a permit or a hand-off never vanishes.
  *
  * park, a fiber
- *   1. INIT, address; light fence; ops->prepare(): successor chosen, timer armed.
- *   2. Lock the bucket. Refuse if the word differs, the task is cancelled or the timer was faster.
+ *   1. INIT, address; ops->prepare(): successor chosen, timer armed.
+ *   2. Lock the bucket. The word differs: refuse. Announce: parked_at = word, light fence. The task is
+ *      cancelled or the timer was faster: refuse.
  *   3. QUEUED, link, ops->leave(): THE BUCKET STAYS LOCKED over the switch, and the successor releases
  *      it. Nobody can find the node before the stack is saved: no "parking" state, no second RMW.
  *   4. Back: ops->resumed() disarms the timer, the state says why.
@@ -38,9 +39,11 @@
  * and links itself in one critical section of the same bucket. If the waiter's section is first, the
  * waker finds the node. If it is second, the lock's edge shows it the new word, and it refuses.
  *
- * Cancel. The flag is set first, then the canceller goes to the fiber's address, locks, and looks
- * again. A canceller that read an old address misses the park; then its heavy fence came before the
- * fiber's light one in step 1, and the fiber sees the flag in step 2.
+ * Cancel. The flag is set first; heavy fence; then the canceller reads parked_at, locks that bucket
+ * and looks again: the same address under its lock means that the fiber is there. If it read an old
+ * parked_at, its heavy fence came before the fiber's light one in step 2, and the fiber sees the flag.
+ * The node's address and state will not do for that: "address == A" and "state == QUEUED" can come from
+ * two different parks, at A and at B, while only A is locked. (The tester found it.)
  *
  * Timer. It works under a lock of the executor that abandon() and resumed() take too: that keeps the
  * park alive while it fires. Order of locks: the executor's, then the bucket's.
@@ -154,11 +157,15 @@ static int fiber_check(moirai__bucket *bucket, moirai__parker *fiber, uint32_t e
 	int rc = validate(word, expected, node->hooks, node->arg);
 	if (MOIRAI_UNLIKELY(rc < 0))
 		return rc;
+	park_announce(fiber, word);
 	if (MOIRAI_UNLIKELY(fiber_cancelled(fiber)))
 		rc = -ECANCELED;
 	else if (MOIRAI_UNLIKELY(moirai_load_relaxed(&node->state) == MOIRAI__NODE_TIMED_OUT))
 		rc = -ETIMEDOUT;
-	if (MOIRAI_UNLIKELY(rc < 0) && node->hooks && node->hooks->gave_up)
+	if (MOIRAI_LIKELY(rc == 0))
+		return 0;
+	park_set_parked_at(fiber, NULL);
+	if (node->hooks && node->hooks->gave_up)
 		node->hooks->gave_up(bucket, word, node->arg);
 	return rc;
 }
@@ -185,11 +192,6 @@ static void fiber_node_init(moirai__parker *fiber, const uint32_t *word,
 	node->hooks = hooks;
 	node->arg = arg;
 	moirai_store_relaxed(&node->address, word);
-	/*
-	 * light: pairs with the heavy fence in moirai__park_cancel(). If ours comes first, the canceller
-	 * sees the address; if the heavy one comes first, fiber_check() sees the flag.
-	 */
-	moirai_fence_light();
 }
 
 int park_prepare(moirai__parker *fiber, uint64_t deadline_ns, moirai__context **context)

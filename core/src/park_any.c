@@ -22,8 +22,8 @@
  *   4. Unlink the nodes, each under its bucket's lock. After that no waker can still hold one: they
  *      touch a node, and its claim word, under that lock only.
  *
- * A deadline and a cancel are CASes too. The canceller comes through the bucket of the first case
- * (the fiber's own node) and claims only while that is queued: so it finds this park and no later one.
+ * A deadline and a cancel are CASes too. The canceller comes through parked_at (park.c), which is the
+ * word of the first case from step 2 to step 4: so it finds this park and no later one.
  *
  * Cost: a lock per case and side, and two CASes; about 40 ns and 25 ns a case. Refused: nodes that
  * share the single-word protocol (needs all buckets locked together, up to 64 of them).
@@ -73,8 +73,18 @@ static void any_init(struct any *any)
 	moirai_store_relaxed(&any->claim->word, MOIRAI__CLAIM_FORMING);
 	for (unsigned i = 0; i < any->n; i++)
 		any_node_init(any, i);
-	/* light: pairs with the heavy fence in moirai__park_cancel(); see fiber_node_init() in park.c. */
-	moirai_fence_light();
+}
+
+/* The word is as expected: may the fiber wait for it? Its first case is where cancellers find it. */
+static bool any_cancelled(moirai__parker *fiber, const moirai__wait_node *node, const uint32_t *word)
+{
+	bool first = node == &fiber->node_;
+	if (first)
+		park_announce(fiber, word);
+	bool cancelled = fiber->ops->cancelled(fiber);
+	if (first && cancelled)
+		park_set_parked_at(fiber, NULL);
+	return cancelled;
 }
 
 static int any_queue_one(struct any *any, unsigned i)
@@ -86,7 +96,7 @@ static int any_queue_one(struct any *any, unsigned i)
 	/* acquire: pairs with the caller's release that changed the word. */
 	if (moirai_load_acquire(word) != any->cases[i].expected)
 		rc = -EAGAIN;
-	else if (any->fiber && any->fiber->ops->cancelled(any->fiber))
+	else if (any->fiber && any_cancelled(any->fiber, node, word))
 		rc = -ECANCELED;
 	if (rc == 0) {
 		moirai_store_relaxed(&node->state, MOIRAI__NODE_QUEUED); /* Published by the lock. */
@@ -118,6 +128,8 @@ static void any_unlink(struct any *any)
 			park_remove(bucket, node);
 			moirai_store_relaxed(&node->state, MOIRAI__NODE_IDLE);
 		}
+		if (i == 0 && any->fiber)
+			park_set_parked_at(any->fiber, NULL);
 		park_bucket_release(bucket);
 	}
 }

@@ -37,21 +37,35 @@ static bool fiber_cancel_queued(
 	return true;
 }
 
+/* The locked bucket in which the fiber is parked, NULL if it is not. */
+static moirai__bucket *lock_fiber(const moirai__parker *fiber)
+{
+	for (;;) {
+		/* Relaxed: a name to lock by, checked again below. */
+		const uint32_t *address = moirai_load_relaxed(&fiber->parked_at_);
+		if (!address)
+			return NULL;
+		moirai__bucket *bucket = park_lock(address);
+		if (moirai_load_relaxed(&fiber->parked_at_) == address)
+			return bucket;
+		park_bucket_release(bucket);
+	}
+}
+
 int moirai__park_cancel(moirai__parker *fiber)
 {
 	moirai__wakes wakes;
-	moirai__wait_node *node = &fiber->node_;
 	bool cancelled = false;
-	/* heavy: pairs with the light fence in fiber_node_init(); both outcomes are told there. */
+	/* heavy: pairs with the light fence in park_announce(); both outcomes are told there. */
 	moirai_fence_heavy();
 	MOIRAI_NOISE();
-	if (!moirai_load_relaxed(&node->address))
-		return 0; /* It has never parked. */
+	moirai__bucket *bucket = lock_fiber(fiber);
+	if (!bucket)
+		return 0;
 	moirai__wakes_init(&wakes);
-	moirai__bucket *bucket = park_lock_node(node);
-	/* Queued: so the fiber is in its park, and its task and its mask stay what they are. */
-	if (moirai_load_relaxed(&node->state) == MOIRAI__NODE_QUEUED && fiber->ops->cancelled(fiber))
-		cancelled = fiber_cancel_queued(bucket, node, &wakes);
+	/* It is in its park, so its task and its mask stay what they are. */
+	if (fiber->ops->cancelled(fiber))
+		cancelled = fiber_cancel_queued(bucket, &fiber->node_, &wakes);
 	park_bucket_release(bucket);
 	park_fire(&wakes);
 	return cancelled;

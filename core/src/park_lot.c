@@ -12,8 +12,8 @@
  * then the holder has been preempted, and yielding lets it go on. Then sleep.
  */
 #ifdef MOIRAI_MODEL
-#define LOCK_SPIN_ROUNDS 0
-#define LOCK_YIELDS      0
+#define LOCK_SPIN_ROUNDS 0u
+#define LOCK_YIELDS      0u
 #else
 #define LOCK_SPIN_ROUNDS 12
 #define LOCK_YIELDS      4
@@ -129,6 +129,10 @@ void moirai__node_move(moirai__bucket *from, moirai__wait_node *node, moirai__bu
 	park_remove(from, node);
 	/* Relaxed: whoever looks for the node by its address checks it under the lock. */
 	moirai_store_relaxed(&node->address, address);
+	moirai__parker *fiber = park_fiber_of(node);
+	if (fiber && node == &fiber->node_) { /* of a park_any: its first case */
+		park_set_parked_at(fiber, address);
+	}
 	park_push(to, node);
 }
 

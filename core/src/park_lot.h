@@ -256,6 +256,28 @@ static inline void park_wakes_add(moirai__wakes *wakes, void (*wake)(void *arg),
 }
 
 /*
+ * parked_at_ becomes and ceases to be the address of a bucket's word under that bucket's lock only. So
+ * a canceller that holds the lock and reads that address knows where the fiber is; no stale value
+ * and no later park of the same fiber can fool it. (The node's own address and state cannot tell: both
+ * may change between two looks, by parks elsewhere, under other locks.)
+ */
+static MOIRAI_ALWAYS_INLINE void park_set_parked_at(moirai__parker *fiber, const uint32_t *address)
+{
+	moirai_store_relaxed(&fiber->parked_at_, address); /* Read under the lock. */
+}
+
+/* The fiber's half of the race with moirai__park_cancel(): after it, the fiber looks at its flag. */
+static MOIRAI_ALWAYS_INLINE void park_announce(moirai__parker *fiber, const uint32_t *address)
+{
+	park_set_parked_at(fiber, address);
+	/*
+	 * light: pairs with the heavy fence in moirai__park_cancel(). If ours comes first, the canceller
+	 * sees the address and waits for our bucket; if the heavy one comes first, we see the flag.
+	 */
+	moirai_fence_light();
+}
+
+/*
  * Decides a park_any, once: who turns FORMING or PARKED into something else has won. Returns what it
  * was (PARKED: the winner has to wake it), or 0 for the losers.
  */
@@ -291,6 +313,7 @@ static MOIRAI_ALWAYS_INLINE bool park_take(
 	if (MOIRAI_LIKELY(node->kind == MOIRAI__WAIT_FIBER)) {
 		/* Relaxed: read after ready() has handed the fiber over, or under this lock. */
 		moirai_store_relaxed(&node->state, woken);
+		park_set_parked_at(node->fiber, NULL);
 		park_wakes_add_fiber(wakes, node->fiber);
 		return true;
 	}
@@ -326,6 +349,8 @@ static inline void park_give_up(moirai__bucket *bucket, moirai__wait_node *node,
 	park_remove(bucket, node);
 	/* Relaxed: read by the fiber after it was made ready, or under this lock. */
 	moirai_store_relaxed(&node->state, outcome);
+	if (node->kind == MOIRAI__WAIT_FIBER)
+		park_set_parked_at(node->fiber, NULL);
 	if (node->hooks && node->hooks->gave_up)
 		node->hooks->gave_up(bucket, address, node->arg);
 }

@@ -68,6 +68,7 @@ typedef struct moirai__context_ops {
 typedef struct moirai__parker {
 	const moirai__context_ops *ops;
 	struct moirai__parker *ready_next_; /* links those that one unpark wakes */
+	const uint32_t *parked_at_;         /* atomic: where node_ is queued, NULL: nowhere */
 	moirai__claim claim_;              /* of its park_any */
 	moirai__wait_node node_;           /* of its park, or of the first case of its park_any */
 } moirai__parker;
