@@ -56,7 +56,8 @@
 
 static uint32_t record_since; /* do fibers read the clock when they park? */
 
-static int validate(const uint32_t *word, uint32_t expected, const moirai__park_hooks *hooks, void *arg)
+static int validate(
+	const uint32_t *word, uint32_t expected, const moirai__park_hooks *hooks, void *arg)
 {
 	if (hooks)
 		return hooks->validate(word, arg);
@@ -180,8 +181,8 @@ static int fiber_result(const moirai__wait_node *node)
 	return state == MOIRAI__NODE_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
 }
 
-static void fiber_node_init(moirai__parker *fiber, const uint32_t *word,
-	const moirai__park_hooks *hooks, void *arg)
+static void fiber_node_init(
+	moirai__parker *fiber, const uint32_t *word, const moirai__park_hooks *hooks, void *arg)
 {
 	moirai__wait_node *node = &fiber->node_;
 	/* Relaxed: others look at it under a bucket's lock, and act on QUEUED only. */
@@ -280,7 +281,8 @@ unsigned moirai_unpark(const uint32_t *word, unsigned count)
 		moirai__wait_node *node = NULL;
 		moirai__wakes_init(&wakes);
 		moirai__bucket *bucket = park_lock(word);
-		while (woken < count && !moirai__wakes_full(&wakes) && (node = park_group(bucket, word)))
+		while (woken < count && !moirai__wakes_full(&wakes) &&
+			(node = park_group(bucket, word)))
 			woken += park_take(bucket, node, 0, &wakes);
 		more = woken < count && node;
 		park_bucket_release(bucket);
@@ -303,8 +305,8 @@ static void move_behind(moirai__bucket *from, const uint32_t *word, unsigned ski
 	}
 }
 
-int moirai_unpark_requeue(const uint32_t *from, uint32_t expected, unsigned wake,
-	const uint32_t *to, unsigned move)
+int moirai_unpark_requeue(
+	const uint32_t *from, uint32_t expected, unsigned wake, const uint32_t *to, unsigned move)
 {
 	moirai__wakes wakes;
 	moirai__wait_node *node = NULL;

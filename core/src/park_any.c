@@ -76,7 +76,8 @@ static void any_init(struct any *any)
 }
 
 /* The word is as expected: may the fiber wait for it? Its first case is where cancellers find it. */
-static bool any_cancelled(moirai__parker *fiber, const moirai__wait_node *node, const uint32_t *word)
+static bool any_cancelled(
+	moirai__parker *fiber, const moirai__wait_node *node, const uint32_t *word)
 {
 	bool first = node == &fiber->node_;
 	if (first)
@@ -99,7 +100,8 @@ static int any_queue_one(struct any *any, unsigned i)
 	else if (any->fiber && any_cancelled(any->fiber, node, word))
 		rc = -ECANCELED;
 	if (rc == 0) {
-		moirai_store_relaxed(&node->state, MOIRAI__NODE_QUEUED); /* Published by the lock. */
+		moirai_store_relaxed(
+			&node->state, MOIRAI__NODE_QUEUED); /* Published by the lock. */
 		park_push(bucket, node);
 		any->queued++;
 	}
@@ -113,7 +115,8 @@ static int any_queue(struct any *any)
 	int rc = 0;
 	/* Relaxed: a hint; step 3 decides. */
 	for (unsigned i = 0; i < any->n && rc == 0 &&
-		moirai_load_relaxed(&any->claim->word) == MOIRAI__CLAIM_FORMING; i++)
+			     moirai_load_relaxed(&any->claim->word) == MOIRAI__CLAIM_FORMING;
+		i++)
 		rc = any_queue_one(any, i);
 	return rc;
 }
@@ -202,7 +205,8 @@ static int any_fiber(struct any *any, uint64_t deadline_ns)
 		(void)park_claim(any->claim, MOIRAI__CLAIM_WITHDRAWN);
 	/* Relaxed: if it is FORMING by an old look, the successor's CAS will tell. */
 	if (moirai_load_relaxed(&any->claim->word) == MOIRAI__CLAIM_FORMING) {
-		ops->leave(context, &any->fiber->node_, (moirai__park_ticket)any->fiber | PARK_TICKET_ANY);
+		ops->leave(context, &any->fiber->node_,
+			(moirai__park_ticket)any->fiber | PARK_TICKET_ANY);
 		ops->resumed(&any->fiber->node_);
 	} else {
 		ops->abandon(context, &any->fiber->node_);

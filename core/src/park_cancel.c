@@ -21,7 +21,8 @@ bool moirai__park_timeout(moirai__wait_node *node)
 	if (state == MOIRAI__NODE_QUEUED)
 		park_give_up(bucket, node, MOIRAI__NODE_TIMED_OUT);
 	else if (state == MOIRAI__NODE_INIT)
-		moirai_store_relaxed(&node->state, MOIRAI__NODE_TIMED_OUT); /* Read under this lock. */
+		moirai_store_relaxed(
+			&node->state, MOIRAI__NODE_TIMED_OUT); /* Read under this lock. */
 	park_bucket_release(bucket);
 	return state == MOIRAI__NODE_QUEUED;
 }

@@ -11,13 +11,8 @@
  * Waiting for a bucket: 12 rounds of up to 32 pauses are 2-8 us, longer than any critical section here;
  * then the holder has been preempted, and yielding lets it go on. Then sleep.
  */
-#ifdef MOIRAI_MODEL
-#define LOCK_SPIN_ROUNDS 0u
-#define LOCK_YIELDS      0u
-#else
-#define LOCK_SPIN_ROUNDS 12
-#define LOCK_YIELDS      4
-#endif
+#define LOCK_SPIN_ROUNDS     12
+#define LOCK_YIELDS          4
 #define LOCK_SPIN_PAUSES_MAX 32u
 
 static bool lock_try(moirai__bucket *bucket)
@@ -27,7 +22,14 @@ static bool lock_try(moirai__bucket *bucket)
 	return moirai_cas_acquire(&bucket->lock_, &free, 1);
 }
 
-MOIRAI_COLD void park_bucket_acquire_slow(moirai__bucket *bucket)
+#ifdef MOIRAI_MODEL
+/* The tester tries every moment to come: waiting a little is nothing new to it. */
+static bool lock_spin(moirai__bucket *bucket)
+{
+	return lock_try(bucket);
+}
+#else
+static bool lock_spin(moirai__bucket *bucket)
 {
 	unsigned pauses = 1;
 	for (unsigned round = 0; round < LOCK_SPIN_ROUNDS; round++) {
@@ -36,13 +38,21 @@ MOIRAI_COLD void park_bucket_acquire_slow(moirai__bucket *bucket)
 		if (pauses < LOCK_SPIN_PAUSES_MAX)
 			pauses *= 2;
 		if (moirai_load_relaxed(&bucket->lock_) == 0 && lock_try(bucket))
-			return;
+			return true;
 	}
 	for (unsigned i = 0; i < LOCK_YIELDS; i++) {
 		moirai_os_yield();
 		if (lock_try(bucket))
-			return;
+			return true;
 	}
+	return false;
+}
+#endif
+
+MOIRAI_COLD void park_bucket_acquire_slow(moirai__bucket *bucket)
+{
+	if (lock_spin(bucket))
+		return;
 	/* Relaxed: ordered by the fence. */
 	moirai_fetch_add_relaxed(&bucket->sleepers_, 1);
 	/*
@@ -77,7 +87,8 @@ void moirai__bucket_lock_pair(
 	for (;;) {
 		/* acquire: pairs with the release in moirai_park_reserve(). */
 		struct park_table *table = moirai_load_acquire(&park_table_current);
-		moirai__bucket *of_a = park_table_bucket(table, a), *of_b = park_table_bucket(table, b);
+		moirai__bucket *of_a = park_table_bucket(table, a),
+			       *of_b = park_table_bucket(table, b);
 		/* In the order of the array, as everybody who holds two. */
 		park_bucket_acquire(of_a < of_b ? of_a : of_b);
 		if (of_a != of_b)
@@ -123,8 +134,8 @@ bool moirai__node_take(
 	return park_take(bucket, node, reason, wakes);
 }
 
-void moirai__node_move(moirai__bucket *from, moirai__wait_node *node, moirai__bucket *to,
-	const uint32_t *address)
+void moirai__node_move(
+	moirai__bucket *from, moirai__wait_node *node, moirai__bucket *to, const uint32_t *address)
 {
 	park_remove(from, node);
 	/* Relaxed: whoever looks for the node by its address checks it under the lock. */

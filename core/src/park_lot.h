@@ -73,8 +73,7 @@ static inline size_t park_table_count(const struct park_table *table)
 }
 
 /* Fibonacci hashing: the golden ratio spreads addresses that differ in few bits. */
-static inline moirai__bucket *park_table_bucket(
-	const struct park_table *table, const void *address)
+static inline moirai__bucket *park_table_bucket(const struct park_table *table, const void *address)
 {
 	uint64_t hash = (uint64_t)(uintptr_t)address * 0x9E3779B97F4A7C15ull;
 	return &table->buckets[hash >> 1 >> (63 - table->bits)]; /* two shifts: bits may be 0 */
@@ -221,7 +220,8 @@ static inline void park_remove(moirai__bucket *bucket, moirai__wait_node *node)
 		if (next)
 			MOIRAI_WR(next->prev) = prev;
 		else
-			MOIRAI_WR(park_group(bucket, moirai_load_relaxed(&node->address))->tail) = prev;
+			MOIRAI_WR(park_group(bucket, moirai_load_relaxed(&node->address))->tail) =
+				prev;
 	} else if (next) { /* the head of many */
 		MOIRAI_WR(next->prev) = NULL;
 		park_group_behead(bucket, node, next);

@@ -140,7 +140,8 @@ static void visit_bucket(const moirai__bucket *bucket,
 	for (head = bucket->head_; head; head = head->group_next) {
 		for (node = head; node; node = node->next) {
 			moirai__park_waiter waiter = {
-				.address = moirai_load_relaxed(&node->address), /* Under its lock. */
+				.address =
+					moirai_load_relaxed(&node->address), /* Under its lock. */
 				.kind = (moirai__wait_kind)node->kind,
 				.fiber = park_fiber_of(node),
 				.any = node->flags & MOIRAI__NODE_ANY,
@@ -151,8 +152,7 @@ static void visit_bucket(const moirai__bucket *bucket,
 	}
 }
 
-void moirai__park_visit(
-	void (*visit)(const moirai__park_waiter *waiter, void *arg), void *arg)
+void moirai__park_visit(void (*visit)(const moirai__park_waiter *waiter, void *arg), void *arg)
 {
 	/* acquire: pairs with the release in table_grow(). A table that grows meanwhile is seen empty. */
 	struct park_table *table = moirai_load_acquire(&park_table_current);

@@ -2,10 +2,10 @@
 /* Park, for threads, under every schedule: wakes, deadlines, requeue, park_any, growth, locks. */
 #include "model_park.h"
 
-static uint32_t *A, *B;   /* words in different buckets */
-static uint32_t *A2;      /* in A's bucket */
-static int message;       /* plain */
-static int results[4];    /* plain, read after the joins */
+static uint32_t *A, *B; /* words in different buckets */
+static uint32_t *A2;    /* in A's bucket */
+static int message;     /* plain */
+static int results[4];  /* plain, read after the joins */
 
 static void set_up(void)
 {
@@ -292,8 +292,7 @@ MODEL_MAIN(MODEL_CLEAN(wake, EXHAUST), MODEL_FINDS(wake, 1, "lost wake-up"),
 	MODEL_FINDS(wake, 15, "race"), MODEL_CLEAN(wake_two, QUICK),
 	MODEL_CLEAN(the_return_carries_the_message, EXHAUST),
 	MODEL_FINDS(the_return_carries_the_message, 6, "race"),
-	MODEL_FINDS(the_return_carries_the_message, 17, "race"),
-	MODEL_FINDS(wake, 12, "race"),
+	MODEL_FINDS(the_return_carries_the_message, 17, "race"), MODEL_FINDS(wake, 12, "race"),
 	MODEL_CLEAN(wake_or_deadline, EXHAUST), MODEL_FINDS(wake_or_deadline, 5, "race"),
 	MODEL_FINDS(wake_or_deadline, 13, ""), MODEL_CLEAN(a_permit_survives_a_deadline, QUICK),
 	MODEL_CLEAN(requeue_or_deadline, QUICK), MODEL_FINDS(requeue_or_deadline, 14, ""),
@@ -301,8 +300,8 @@ MODEL_MAIN(MODEL_CLEAN(wake, EXHAUST), MODEL_FINDS(wake, 1, "lost wake-up"),
 	MODEL_CLEAN(requeue_into_company, QUICK), MODEL_FINDS(requeue_into_company, 7, ""),
 	MODEL_CLEAN(any_is_woken_once, QUICK), MODEL_FINDS(any_is_woken_once, 19, "check failed"),
 	MODEL_CLEAN(any_may_withdraw, QUICK), MODEL_FINDS(any_may_withdraw, 23, "check failed"),
-	MODEL_FINDS(any_is_woken_once, 22, "queued == 0"), MODEL_CLEAN(any_passes_a_wake_up_on, QUICK),
-	MODEL_FINDS(any_passes_a_wake_up_on, 19, ""),
+	MODEL_FINDS(any_is_woken_once, 22, "queued == 0"),
+	MODEL_CLEAN(any_passes_a_wake_up_on, QUICK), MODEL_FINDS(any_passes_a_wake_up_on, 19, ""),
 	MODEL_CLEAN(the_table_grows_under_a_wake, QUICK),
 	MODEL_FINDS(the_table_grows_under_a_wake, 16, ""),
 	MODEL_FINDS(the_table_grows_under_a_wake, 25, ""),

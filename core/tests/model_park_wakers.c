@@ -8,7 +8,7 @@ static uint32_t *A, *B;   /* words in different buckets */
 static int message;       /* plain */
 static uint32_t calls[2]; /* atomic */
 static moirai_waker waker;
-static int result;        /* plain, read after the joins */
+static int result; /* plain, read after the joins */
 
 static void set_up(void)
 {
@@ -200,13 +200,16 @@ static void a_waker_comes_back_while_others_unpark(void)
 #include "model_limits.h"
 
 MODEL_MAIN(MODEL_CLEAN(register_or_see, EXHAUST), MODEL_FINDS(register_or_see, 15, "race"),
-	MODEL_FINDS(register_or_see, 29, "check failed"), MODEL_CLEAN(two_unparks_call_once, EXHAUST),
+	MODEL_FINDS(register_or_see, 29, "check failed"),
+	MODEL_CLEAN(two_unparks_call_once, EXHAUST),
 	MODEL_CLEAN(exactly_one_of_call_and_unregister, EXHAUST),
 	MODEL_CLEAN(unregister_frees_the_node, EXHAUST),
-	MODEL_FINDS(unregister_frees_the_node, 24, "free"), MODEL_CLEAN(a_waker_frees_itself, EXHAUST),
+	MODEL_FINDS(unregister_frees_the_node, 24, "free"),
+	MODEL_CLEAN(a_waker_frees_itself, EXHAUST),
 	MODEL_CLEAN(unregister_follows_a_requeue, EXHAUST),
 	MODEL_FINDS(unregister_follows_a_requeue, 14, ""),
-	MODEL_CLEAN(requeue_unpark_unregister, QUICK), MODEL_FINDS(requeue_unpark_unregister, 14, ""),
+	MODEL_CLEAN(requeue_unpark_unregister, QUICK),
+	MODEL_FINDS(requeue_unpark_unregister, 14, ""),
 	MODEL_CLEAN(a_waker_beside_a_timed_thread, QUICK),
 	MODEL_FINDS(a_waker_beside_a_timed_thread, 5, ""),
 	MODEL_CLEAN(a_waker_comes_back_while_others_unpark, QUICK))
