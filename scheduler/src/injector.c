@@ -166,7 +166,8 @@ static int push_one(struct moirai__producer *producer, uintptr_t item)
 		if (rc < 0)
 			return rc;
 	}
-	MOIRAI_WR(producer->tail_segment_->item_[producer->tail_index_++]) = item;
+	MOIRAI_WR(producer->tail_segment_->item_[producer->tail_index_]) = item;
+	producer->tail_index_++;
 	moirai_store_release(&producer->tail_, moirai_load_relaxed(&producer->tail_) + 1);
 	return 0;
 }
@@ -215,7 +216,9 @@ static uintptr_t item_next(struct moirai__producer *producer)
 		producer->head_index_ = 0;
 		segment_retire(producer, used);
 	}
-	return MOIRAI_RD(producer->head_segment_->item_[producer->head_index_++]);
+	uintptr_t item = MOIRAI_RD(producer->head_segment_->item_[producer->head_index_]);
+	producer->head_index_++;
+	return item;
 }
 
 static unsigned take_from(struct moirai__producer *producer, uintptr_t *items, unsigned max)
