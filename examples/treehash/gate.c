@@ -37,7 +37,7 @@ void gate_wait(gate *g, uint32_t ticket, uint64_t deadline_ns)
 
 void gate_open(gate *g)
 {
-	moirai_fence_seq_cst(); /* pairs with gate_enter: see above */
+	moirai_fence_seq_cst();                         /* pairs with gate_enter: see above */
 	uint32_t word = moirai_load_relaxed(&g->word_); /* relaxed: ordered by the fence */
 	while (word & GATE_WAITED) {
 		/* acq_rel: the waiter that reads the new word sees what the opener did before. */

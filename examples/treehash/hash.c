@@ -101,7 +101,8 @@ static struct buffer *buffers_take(struct buffers *b)
 	for (unsigned i = 0;; i++) {
 		struct buffer *buffer = &b->buffers[(hint + i) % b->count];
 		/* acquire: pairs with the release in buffers_give; the last reader is done with it. */
-		if (!moirai_load_relaxed(&buffer->taken_) && !moirai_exchange_acquire(&buffer->taken_, 1u))
+		if (!moirai_load_relaxed(&buffer->taken_) &&
+			!moirai_exchange_acquire(&buffer->taken_, 1u))
 			return buffer;
 	}
 }
@@ -161,7 +162,8 @@ static void hash_rest(
 		hash_fail(e, errno);
 		return;
 	}
-	if (!hash_same_state(before, &after) || (before->st_size > 0 && size > (uint64_t)before->st_size)) {
+	if (!hash_same_state(before, &after) ||
+		(before->st_size > 0 && size > (uint64_t)before->st_size)) {
 		e->state = ENTRY_CHANGED;
 		return;
 	}

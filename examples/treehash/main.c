@@ -115,7 +115,8 @@ static int run_all(run *r, const options *o)
 		if (run_stopped(r))
 			code = run_verdict(r);
 	} else {
-		fprintf(stderr, "treehash: cannot start: %s\n", strerror(status < 0 ? -status : ENOMEM));
+		fprintf(stderr, "treehash: cannot start: %s\n",
+			strerror(status < 0 ? -status : ENOMEM));
 	}
 	moirai_executor_destroy(r->executor);
 	printer_delete(p);
@@ -130,7 +131,8 @@ int main(int argc, char **argv)
 	if (status)
 		return status - 1;
 	if (!moirai_xxh3_available()) {
-		fputs("treehash: this build has no xxHash: install its header and build again\n", stderr);
+		fputs("treehash: this build has no xxHash: install its header and build again\n",
+			stderr);
 		return 2;
 	}
 	catch_signals();

@@ -25,9 +25,9 @@
 #define DENTS_BYTES ((size_t)64 << 10)
 
 struct names_reader {
-	size_t size; /* of memory */
+	size_t size;  /* of memory */
 	size_t limit; /* of memory for this reading */
-	size_t used; /* by records, from the start */
+	size_t used;  /* by records, from the start */
 	uint32_t count;
 	bool bounded; /* only names below the record at `bound` are taken */
 	char *dents;
@@ -144,7 +144,8 @@ static void names_sort(const char *base, uint32_t *at, size_t n, size_t depth)
 		 * file system, and harmless. */
 		bool ended = name_byte(name_of(base, at[less]), depth) == 0;
 		sort_part part[3] = {{at, less, depth},
-			{at + less, ended ? 0 : more - less, depth + 1}, {at + more, n - more, depth}};
+			{at + less, ended ? 0 : more - less, depth + 1},
+			{at + more, n - more, depth}};
 		size_t largest = 0;
 		for (size_t i = 1; i < 3; i++)
 			largest = part[i].n > part[largest].n ? i : largest;
@@ -170,7 +171,8 @@ static names *reader_collect(const names_reader *reader, bool more)
 	const uint32_t *list = reader_list(reader);
 	size_t head = offsetof(names, at) + reader->count * sizeof(uint32_t), bytes = head;
 	for (uint32_t i = 0; i < reader->count; i++)
-		bytes += (sizeof(name) + name_of(reader->memory, list[i])->length + 1 + 3) & ~(size_t)3;
+		bytes += (sizeof(name) + name_of(reader->memory, list[i])->length + 1 + 3) &
+			 ~(size_t)3;
 	names *result = moirai_alloc(bytes);
 	if (!result)
 		return NULL;
@@ -262,8 +264,7 @@ static int reader_entry(
 		char bytes[NAME_BYTES_MOST];
 	} record;
 	size_t length = strlen(entry->d_name);
-	if (entry->d_name[0] == '.' &&
-		(length == 1 || (length == 2 && entry->d_name[1] == '.')))
+	if (entry->d_name[0] == '.' && (length == 1 || (length == 2 && entry->d_name[1] == '.')))
 		return 0;
 	if (length > 255)
 		return 0; /* no file system has them; the record could not hold it */

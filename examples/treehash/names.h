@@ -16,17 +16,17 @@
 
 typedef struct name {
 	uint16_t length;
-	uint8_t type; /* DT_REG, DT_DIR, ... never DT_UNKNOWN; what a followed link leads to */
-	uint8_t link; /* 1: reached by a symbolic link that is followed */
+	uint8_t type;  /* DT_REG, DT_DIR, ... never DT_UNKNOWN; what a followed link leads to */
+	uint8_t link;  /* 1: reached by a symbolic link that is followed */
 	int32_t error; /* of a link that leads nowhere */
-	char text[];  /* with a final 0 */
+	char text[];   /* with a final 0 */
 } name;
 
 /* Names in order. One block of memory. */
 typedef struct names {
 	size_t bytes; /* of this block */
 	uint32_t count;
-	bool more;    /* there are names beyond the last one */
+	bool more;     /* there are names beyond the last one */
 	uint32_t at[]; /* where each name starts, from the block's start */
 } names;
 

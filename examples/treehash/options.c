@@ -35,7 +35,8 @@ static int options_jobs(options *o, const char *text)
 	char *end;
 	long value = strtol(text, &end, 10);
 	if (end == text || *end || value < 1 || value > JOBS_MOST) {
-		fprintf(stderr, "treehash: --jobs takes a number from 1 to %d, not \"%s\"\n", JOBS_MOST, text);
+		fprintf(stderr, "treehash: --jobs takes a number from 1 to %d, not \"%s\"\n",
+			JOBS_MOST, text);
 		return EXIT_USAGE + 1;
 	}
 	o->jobs = (unsigned)value;

@@ -164,7 +164,8 @@ static void printer_hash(printer *p, const entry *e)
 	p->bytes += e->size;
 	if (p->r->options->json) {
 		printer_json_path(p);
-		text_print(&p->out, "\",\"size\":%llu,\"xxh3\":\"%s\"}\n", (unsigned long long)e->size, hex);
+		text_print(&p->out, "\",\"size\":%llu,\"xxh3\":\"%s\"}\n",
+			(unsigned long long)e->size, hex);
 	} else if (memchr(p->path.bytes, '\n', p->path.used)) {
 		p->escaped++;
 		text_add(&p->out, "\\XXH3_", 6);
@@ -206,19 +207,20 @@ void printer_progress(printer *p)
 	double seconds = (double)(now - p->started_ns) / 1e9;
 	/* relaxed: a statistic, ahead of what is printed. */
 	double gigabytes = (double)moirai_load_relaxed(&p->r->bytes_read_) / 1e9;
-	text_print(&p->err, "%llu files, %.2f GB, %.2f GB/s", (unsigned long long)p->files, gigabytes,
-		gigabytes / seconds);
+	text_print(&p->err, "%llu files, %.2f GB, %.2f GB/s", (unsigned long long)p->files,
+		gigabytes, gigabytes / seconds);
 	printer_say(p);
 	p->shown = true;
 }
 
 static void printer_summary_json(printer *p, double seconds)
 {
-	text_print(&p->out, "{\"summary\":{\"files\":%llu,\"bytes\":%llu,\"errors\":%llu,\"skipped\":%llu,",
-		(unsigned long long)p->files, (unsigned long long)p->bytes, (unsigned long long)p->errors,
-		(unsigned long long)p->skipped);
-	text_print(&p->out, "\"seconds\":%.6f,\"gigabytes_per_second\":%.3f,\"workers\":%u}}\n", seconds,
-		(double)p->bytes / 1e9 / seconds, p->r->workers);
+	text_print(&p->out,
+		"{\"summary\":{\"files\":%llu,\"bytes\":%llu,\"errors\":%llu,\"skipped\":%llu,",
+		(unsigned long long)p->files, (unsigned long long)p->bytes,
+		(unsigned long long)p->errors, (unsigned long long)p->skipped);
+	text_print(&p->out, "\"seconds\":%.6f,\"gigabytes_per_second\":%.3f,\"workers\":%u}}\n",
+		seconds, (double)p->bytes / 1e9 / seconds, p->r->workers);
 }
 
 static void printer_summary(printer *p, double seconds)

@@ -32,22 +32,22 @@
 #define WINDOW_JOBS  2048
 #define WINDOW_BYTES ((size_t)6 << 20)
 /* Files of a job, and the bytes of their names: 32 small files are about 100 us of work. */
-#define JOB_FILES    32
-#define JOB_NAMES    4096
+#define JOB_FILES 32
+#define JOB_NAMES 4096
 /* From this size on a file does not hold up the others of its job: another task takes them. */
-#define BIG_FILE     ((size_t)1 << 20)
+#define BIG_FILE ((size_t)1 << 20)
 /* A worker's buffer: larger makes no difference (measured), and it stays in the level-2 cache. */
 #define BUFFER_BYTES ((size_t)128 << 10)
 /* Names kept for the directories on the way down, all together, and for one of them. */
 #define NAMES_BUDGET ((size_t)12 << 20)
 #define NAMES_MOST   ((size_t)8 << 20)
 /* A path longer than this, or a deeper tree, is reported and left out. */
-#define PATH_BYTES   ((size_t)1 << 20)
-#define DEPTH_MOST   65536
+#define PATH_BYTES ((size_t)1 << 20)
+#define DEPTH_MOST 65536
 /* Directories on the way down that stay open; those above are opened again by "..". */
-#define DEPTH_OPEN   24
+#define DEPTH_OPEN 24
 /* How long a finished line may wait for company, and how soon Ctrl-C is noticed. */
-#define PRINT_LAG    (10 * MOIRAI_MS)
+#define PRINT_LAG (10 * MOIRAI_MS)
 
 /* --- options --- */
 
@@ -75,7 +75,7 @@ directory *directory_hold(directory *d);
 void directory_release(directory *d); /* NULL is fine */
 
 typedef enum entry_state {
-	ENTRY_WAITS,   /* to be hashed */
+	ENTRY_WAITS, /* to be hashed */
 	ENTRY_HASHED,
 	ENTRY_FAILED,  /* error: an errno value */
 	ENTRY_CHANGED, /* somebody wrote to it while it was read */
@@ -87,7 +87,8 @@ typedef enum entry_state {
 
 typedef struct entry {
 	uint64_t hash, size;
-	uint32_t name; /* where it starts in the job's names; ends with 0; "" is the directory itself */
+	uint32_t
+		name; /* where it starts in the job's names; ends with 0; "" is the directory itself */
 	int32_t error;
 	entry_state state;
 } entry;
@@ -95,7 +96,7 @@ typedef struct entry {
 /* A run of files of one directory, in order. One block of memory. */
 typedef struct job {
 	uint64_t number;
-	directory *dir; /* NULL once nothing waits in it */
+	directory *dir;   /* NULL once nothing waits in it */
 	const char *path; /* the directory's, without a final slash; NULL: the names are paths */
 	size_t path_length;
 	size_t bytes; /* of this block */
@@ -113,7 +114,7 @@ typedef struct run {
 	const options *options;
 	moirai_executor *executor;
 	unsigned workers;
-	uint32_t jobs_max;  /* jobs being hashed at once; each holds a directory open */
+	uint32_t jobs_max; /* jobs being hashed at once; each holds a directory open */
 	struct buffers *buffers;
 
 	/* walk */
@@ -138,17 +139,17 @@ typedef struct run {
 
 /* window.c */
 bool run_stopped(const run *r);
-void run_stop(run *r);                /* any thread or task */
-void run_fail(run *r, int status);    /* stops because of an error that is not a file's */
-int run_failure(const run *r);        /* 0 or the first one's status */
-void window_push(run *r, job *j);     /* walk: hands the job out; parks while there is no room */
-void window_settle(run *r);           /* walk: parks until no job is being hashed */
-void window_finish(run *r);           /* walk: that was the last one */
-job *window_peek(run *r);             /* print: the job at the head if it is done, else NULL */
-void window_pop(run *r);              /* print: frees it */
-bool window_ended(run *r);            /* print: nothing more will come */
+void run_stop(run *r);             /* any thread or task */
+void run_fail(run *r, int status); /* stops because of an error that is not a file's */
+int run_failure(const run *r);     /* 0 or the first one's status */
+void window_push(run *r, job *j);  /* walk: hands the job out; parks while there is no room */
+void window_settle(run *r);        /* walk: parks until no job is being hashed */
+void window_finish(run *r);        /* walk: that was the last one */
+job *window_peek(run *r);          /* print: the job at the head if it is done, else NULL */
+void window_pop(run *r);           /* print: frees it */
+bool window_ended(run *r);         /* print: nothing more will come */
 void window_wait(run *r, uint64_t deadline_ns);
-void window_done(run *r, job *j);     /* hash: every entry of the job is decided */
+void window_done(run *r, job *j); /* hash: every entry of the job is decided */
 
 /* hash.c */
 struct buffers *buffers_new(unsigned count);
@@ -162,9 +163,9 @@ void walk_task(void *run);
 typedef struct printer printer;
 printer *printer_new(run *r, uint64_t started_ns);
 void printer_job(printer *p, const job *j);
-int printer_flush(printer *p);    /* 0, or the negative errno of standard output */
+int printer_flush(printer *p);     /* 0, or the negative errno of standard output */
 void printer_progress(printer *p); /* at most a few times a second, on a terminal */
-int printer_close(printer *p);    /* the summary; 1: some files were not hashed, 0, or as above */
+int printer_close(printer *p);     /* the summary; 1: some files were not hashed, 0, or as above */
 void printer_delete(printer *p);
 
 #endif

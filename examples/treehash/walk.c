@@ -64,10 +64,10 @@ typedef struct walk {
 
 /* --- system calls, apart --- */
 
-static MOIRAI_NOINLINE int sys_open(int dir, const char *name, bool follow)
+static MOIRAI_NOINLINE int sys_open(int dir, const char *leaf, bool follow)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY | (follow ? 0 : O_NOFOLLOW);
-	int fd = openat(dir, name, flags);
+	int fd = openat(dir, leaf, flags);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -83,22 +83,22 @@ static MOIRAI_NOINLINE int sys_stat_path(const char *path, struct stat *status)
 
 /* --- jobs --- */
 
-static job *walk_job(const entry *entries, uint32_t count, const char *names, size_t names_bytes,
+static job *walk_job(const entry *entries, uint32_t count, const char *leaves, size_t leaves_bytes,
 	const char *path, size_t path_length)
 {
 	size_t head = offsetof(job, entries) + count * sizeof(entry);
-	size_t bytes = head + names_bytes + path_length + 1;
+	size_t bytes = head + leaves_bytes + path_length + 1;
 	job *j = moirai_alloc(bytes);
 	if (!j)
 		return NULL;
 	char *text = (char *)j + head;
 	*j = (job){.path_length = path_length, .bytes = bytes, .names = text, .count = count};
 	memcpy(j->entries, entries, count * sizeof(entry));
-	memcpy(text, names, names_bytes);
+	memcpy(text, leaves, leaves_bytes);
 	if (path) {
-		memcpy(text + names_bytes, path, path_length);
-		text[names_bytes + path_length] = 0;
-		j->path = text + names_bytes;
+		memcpy(text + leaves_bytes, path, path_length);
+		text[leaves_bytes + path_length] = 0;
+		j->path = text + leaves_bytes;
 	}
 	return j;
 }
@@ -195,13 +195,13 @@ static bool walk_is_above(const walk *w, const struct stat *status)
 }
 
 /* Opens a directory; without descriptors, once more when no job holds one. */
-static int walk_open(walk *w, int dir, const char *name, bool follow)
+static int walk_open(walk *w, int dir, const char *leaf, bool follow)
 {
-	int fd = sys_open(dir, name, follow);
+	int fd = sys_open(dir, leaf, follow);
 	if (fd != -EMFILE && fd != -ENFILE)
 		return fd;
 	window_settle(w->r);
-	return sys_open(dir, name, follow);
+	return sys_open(dir, leaf, follow);
 }
 
 /* The directory fd becomes the level on top; its path is already in w->path. Takes fd. */
@@ -214,8 +214,11 @@ static int walk_push(walk *w, int fd, const struct stat *status, size_t path_len
 			close(fd);
 		return error < 0 ? error : -ENOMEM;
 	}
-	w->levels[w->depth++] = (level){.dir = dir, .device = status->st_dev, .inode = status->st_ino,
-		.path_length = path_length, .link = link};
+	w->levels[w->depth++] = (level){.dir = dir,
+		.device = status->st_dev,
+		.inode = status->st_ino,
+		.path_length = path_length,
+		.link = link};
 	if (w->depth > DEPTH_OPEN) {
 		level *far = &w->levels[w->depth - 1 - DEPTH_OPEN];
 		directory_release(far->dir);
@@ -275,7 +278,8 @@ static int walk_open_again(walk *w, uint32_t i)
 	for (uint32_t k = from + 1; k <= i && fd >= 0; k++) {
 		char *end = &w->path[w->levels[k].path_length], saved = *end;
 		*end = 0;
-		int next = sys_open(fd, &w->path[w->levels[k - 1].path_length + 1], w->levels[k].link);
+		int next =
+			sys_open(fd, &w->path[w->levels[k - 1].path_length + 1], w->levels[k].link);
 		*end = saved;
 		close(fd);
 		fd = next;
@@ -298,8 +302,9 @@ static void walk_pop(walk *w)
 	}
 	level *parent = child - 1;
 	if (!parent->dir) {
-		int fd = child->link || !child->dir ? -ESTALE :
-			walk_verify(parent, sys_open(child->dir->fd, "..", false));
+		int fd = child->link || !child->dir
+				 ? -ESTALE
+				 : walk_verify(parent, sys_open(child->dir->fd, "..", false));
 		if (fd < 0)
 			fd = walk_open_again(w, w->depth - 2);
 		parent->dir = fd < 0 ? NULL : directory_new(fd);
@@ -339,12 +344,14 @@ static void walk_make_place(walk *w)
 static void walk_read(walk *w, level *top)
 {
 	names *old = top->batch, *batch;
-	const name *after = old ? names_at(old, old->count - 1) : w->resumes ? (const name *)(const void *)w->resume : NULL;
+	const name *after = old          ? names_at(old, old->count - 1)
+			    : w->resumes ? (const name *)(const void *)w->resume
+					 : NULL;
 	size_t old_bytes = old ? old->bytes : 0;
 	walk_make_place(w);
 	size_t place = NAMES_BUDGET - (w->names_bytes - old_bytes);
-	int error = names_read(w->reader, top->dir->fd, after, place < NAMES_MOST ? place : NAMES_MOST,
-		w->r->options->follow, &batch);
+	int error = names_read(w->reader, top->dir->fd, after,
+		place < NAMES_MOST ? place : NAMES_MOST, w->r->options->follow, &batch);
 	moirai_free(old);
 	w->names_bytes -= old_bytes;
 	top->batch = batch;
@@ -411,8 +418,13 @@ static void walk_root(walk *w, const char *path)
 	int error = sys_stat_path(path, &status);
 	if (error < 0 || !S_ISDIR(status.st_mode)) {
 		bool regular = error >= 0 && S_ISREG(status.st_mode);
-		walk_single(w, path, error < 0 ? ENTRY_FAILED : regular ? ENTRY_WAITS : ENTRY_SPECIAL,
-			error < 0 ? -error : regular ? 0 : (int)(status.st_mode & S_IFMT));
+		walk_single(w, path,
+			error < 0 ? ENTRY_FAILED
+			: regular ? ENTRY_WAITS
+				  : ENTRY_SPECIAL,
+			error < 0 ? -error
+			: regular ? 0
+				  : (int)(status.st_mode & S_IFMT));
 		return;
 	}
 	while (length > 0 && path[length - 1] == '/')

@@ -38,7 +38,8 @@ void run_stop(run *r)
 void run_fail(run *r, int status)
 {
 	int32_t none = 0;
-	moirai_cas_relaxed(&r->failure_, &none, status); /* relaxed: read after everything has ended */
+	moirai_cas_relaxed(
+		&r->failure_, &none, status); /* relaxed: read after everything has ended */
 	run_stop(r);
 }
 
