@@ -113,7 +113,7 @@ static void mutants_are_read_or_refused(void)
 	for (int round = 0; round < 20000; round++) {
 		size_t size = sizeof(seed_text) - 1;
 		memcpy(text, seed_text, size);
-		for (int change = round % 5; change >= 0; change--) {
+		for (int change = round % 5; change >= 0 && size > 0; change--) {
 			random = random * 1664525u + 1013904223u;
 			size_t at = (random >> 8) % size;
 			char bit = bits[(random >> 3) % (sizeof(bits) - 1)];

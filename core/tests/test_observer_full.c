@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The observer with a table of two slots: what happens to the third thread. */
-#define MOIRAI__OBSERVER_SLOTS 2
-#include "../src/observer.c"
-
-#include <moirai/core/alloc.h>
+/* The observer, compiled with a table of two slots: what happens to the third thread. */
+#include <moirai/core/clock.h>
+#include <moirai/core/observer.h>
+#include <moirai/core/os.h>
 
 #include "tap.h"
 
