@@ -21,7 +21,9 @@
 #include <moirai/core/os.h>
 
 /* About the length of a few sections; more only burns what the holder may need. */
+#ifndef LOCK_SPINS
 #define LOCK_SPINS 32
+#endif
 
 MOIRAI_COLD void moirai__lock_slow(moirai__lock *lock)
 {
