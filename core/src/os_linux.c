@@ -288,7 +288,7 @@ static int random_from_device(unsigned char *at, size_t left)
 {
 	int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 	if (file < 0)
-		return -errno;
+		return -EIO;
 	int rc = 0;
 	while (left > 0 && rc == 0) {
 		ssize_t n = read(file, at, left);
