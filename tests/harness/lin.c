@@ -18,9 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS          (LIN_OPS_MAX / 64)
-#define MEMORY_BYTES   ((size_t)64 << 20)
-#define TABLE_SLOTS    ((size_t)1 << 20)
+#define WORDS        (LIN_OPS_MAX / 64)
+/* The memory starts small, for the short histories of the tester, and grows up to this. */
+#define MEMORY_BYTES ((size_t)64 << 20)
+#define BYTES_FIRST  ((size_t)16 << 10)
+#define SLOTS_FIRST  ((size_t)256)
 
 static uint64_t states_seen;
 
@@ -66,8 +68,8 @@ void lin_reset(struct lin_history *h)
 struct memory {
 	uint32_t *slot; /* offset of an entry / 8 + 1; 0: free */
 	unsigned char *bytes;
-	size_t used, entries;
-	bool full;
+	size_t slots, used, size, entries;
+	bool full; /* or there is no memory: the verdict is unknown */
 };
 
 struct configuration {
@@ -80,8 +82,10 @@ struct configuration {
 static bool memory_init(struct memory *m)
 {
 	memset(m, 0, sizeof(*m));
-	m->slot = calloc(TABLE_SLOTS, sizeof(m->slot[0]));
-	m->bytes = malloc(MEMORY_BYTES);
+	m->slots = SLOTS_FIRST;
+	m->size = BYTES_FIRST;
+	m->slot = calloc(m->slots, sizeof(m->slot[0]));
+	m->bytes = malloc(m->size);
 	return m->slot && m->bytes;
 }
 
@@ -99,22 +103,60 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 	return hash ^ (hash >> 29);
 }
 
+static struct configuration *configuration_at(const struct memory *m, uint32_t slot)
+{
+	return (void *)(m->bytes + ((size_t)slot - 1) * 8);
+}
+
+static void more_slots(struct memory *m)
+{
+	size_t slots = m->slots * 4;
+	uint32_t *fresh = calloc(slots, sizeof(*fresh));
+	if (!fresh) {
+		m->full = true;
+		return;
+	}
+	for (size_t i = 0; i < m->slots; i++) {
+		if (!m->slot[i])
+			continue;
+		size_t j = configuration_at(m, m->slot[i])->hash & (slots - 1);
+		while (fresh[j])
+			j = (j + 1) & (slots - 1);
+		fresh[j] = m->slot[i];
+	}
+	free(m->slot);
+	m->slot = fresh;
+	m->slots = slots;
+}
+
+static bool more_bytes(struct memory *m, size_t need)
+{
+	size_t size = m->size;
+	while (m->used + need > size)
+		size *= 2;
+	unsigned char *fresh = size <= MEMORY_BYTES ? realloc(m->bytes, size) : NULL;
+	if (!fresh)
+		return false;
+	m->bytes = fresh;
+	m->size = size;
+	return true;
+}
+
 /* true: it is new, and remembered now. */
 static bool remember(
 	struct memory *m, const uint64_t taken[WORDS], const void *state, size_t size)
 {
 	uint64_t hash = hash_bytes(0xcbf29ce484222325ull, taken, WORDS * sizeof(taken[0]));
 	hash = hash_bytes(hash, state, size);
-	size_t i = hash & (TABLE_SLOTS - 1);
-	for (; m->slot[i]; i = (i + 1) & (TABLE_SLOTS - 1)) {
-		const struct configuration *c =
-			(const void *)(m->bytes + ((size_t)m->slot[i] - 1) * 8);
+	size_t i = hash & (m->slots - 1);
+	for (; m->slot[i]; i = (i + 1) & (m->slots - 1)) {
+		const struct configuration *c = configuration_at(m, m->slot[i]);
 		if (c->hash == hash && c->size == size &&
 			!memcmp(c->taken, taken, sizeof(c->taken)) && !memcmp(c->state, state, size))
 			return false;
 	}
 	size_t need = (sizeof(struct configuration) + size + 7) & ~(size_t)7;
-	if (m->used + need > MEMORY_BYTES || m->entries > TABLE_SLOTS / 2) {
+	if (m->used + need > m->size && !more_bytes(m, need)) {
 		m->full = true;
 		return false;
 	}
@@ -125,7 +167,8 @@ static bool remember(
 	memcpy(c->state, state, size);
 	m->slot[i] = (uint32_t)(m->used / 8 + 1);
 	m->used += need;
-	m->entries++;
+	if (++m->entries > m->slots / 2)
+		more_slots(m);
 	return true;
 }
 

@@ -130,6 +130,14 @@ void model_forget(const volatile void *address, size_t size_bytes);
 /** Steps since the execution began: a clock for histories (lin.h). */
 uint64_t model_step(void);
 
+/**
+ * Everything that any thread did before its last model_real_time() happens before what the caller
+ * does next, as if both had looked at the same clock on the wall. No scheduling point. For histories
+ * (lin.h): call it before lin_begin() and after lin_end(), so that an operation that begins after
+ * another has ended also sees what that one did. Weak memory promises no such thing by itself.
+ */
+void model_real_time(void);
+
 /** Adds a per-execution statistic: how often something was reached, over all executions. */
 void model_count(const char *what);
 

@@ -148,6 +148,7 @@ struct model {
 	enum mode mode;
 	bool running; /* false: the hooks act as plain accesses */
 	bool tracing;
+	unsigned trace_from; /* first step to print */
 	uint64_t executions, pruned, points, switches, steps_total;
 	unsigned pct_span; /* steps over which the priority changes are spread */
 	/* The execution. */
@@ -173,6 +174,7 @@ struct model {
 	unsigned locations, width; /* width: locations rounded up to whole lanes */
 	uint16_t hash[MODEL_HASH];
 	int16_t sc[MODEL_LOCATIONS] __attribute__((aligned(16)));
+	struct view wall; /* what model_real_time() has collected */
 	int16_t now[MODEL_THREADS_MAX]; /* each thread's own clock */
 	unsigned plains;
 	uint16_t plain_hash[MODEL_PLAIN_HASH];

@@ -209,6 +209,7 @@ void model_reset_memory(struct model *m)
 		memset(m->plain_hash, 0, sizeof(m->plain_hash));
 	memset(m->sc, 0, sizeof(m->sc));
 	memset(m->now, 0, sizeof(m->now));
+	memset(&m->wall, 0, sizeof(m->wall));
 	m->locations = 0;
 	m->width = 0;
 	m->plains = 0;
@@ -553,6 +554,16 @@ uint64_t model_newest(struct model *m, const void *p, unsigned size)
 	const struct message *msg = message_at(l, l->newest);
 	learn(m, l, l->newest, msg, __ATOMIC_RELAXED);
 	return msg->value;
+}
+
+void model_real_time(void)
+{
+	struct model *m = model_state;
+	struct thread *t = &m->thread[m->self];
+	join(&t->current, &m->wall, m->width);
+	join(&t->acquired, &t->current, m->width);
+	copy(&m->wall, &t->current, m->width);
+	tick(m, m->self);
 }
 
 void model_fork_views(struct model *m, struct thread *child, int number)

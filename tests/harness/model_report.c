@@ -83,9 +83,11 @@ const char *model_order_name(int order)
 
 /* ------------------------------------------------------------------ lines */
 
-/* One column per thread, so that the eye can follow each. */
+/* One column per thread, so that the eye can follow each. Of a long execution the end is shown. */
 void model_trace(struct model *m, const char *format, ...)
 {
+	if (m->step < m->trace_from)
+		return;
 	char text[512];
 	va_list arguments;
 	va_start(arguments, format);

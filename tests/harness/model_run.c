@@ -220,9 +220,15 @@ static struct outcome search(struct model *m, enum mode mode)
 	return o;
 }
 
+/* Steps of a long execution that are printed without --trace. */
+#define TRACE_STEPS 300
+
 /* Runs the tape of the last execution again, printing what happens. */
-static void replay(struct model *m)
+static void replay(struct model *m, bool whole)
 {
+	m->trace_from = !whole && m->step > TRACE_STEPS ? m->step - TRACE_STEPS : 0;
+	if (m->trace_from)
+		printf("# the first %u steps are left out; --trace shows them\n", m->trace_from);
 	m->mode = MODE_REPLAY;
 	m->tape_length = m->tape_at > m->tape_length ? m->tape_at : m->tape_length;
 	m->tracing = true;
@@ -338,7 +344,7 @@ static bool run_scenario(struct model *m, const struct options *options, const c
 		if (found)
 			print_finding(m, modes[i].mode, &o, program);
 		if (found && (!fine || options->trace))
-			replay(m);
+			replay(m, options->trace);
 		if (!fine)
 			return false;
 	}
@@ -357,7 +363,8 @@ static bool replay_scenario(struct model *m, const struct options *options)
 		printf("# not a string of choices: %s\n", options->replay);
 		return false;
 	}
-	replay(m);
+	m->step = 0;
+	replay(m, true);
 	return (m->verdict == VERDICT_FOUND) == (m->scenario.finds != NULL);
 }
 
@@ -511,5 +518,5 @@ int model_main(const struct model_scenario *scenarios, size_t count, int argc, c
 			scenarios[i].finds ? " finds " : " is clean",
 			scenarios[i].finds ? scenarios[i].finds : "");
 	}
-	return failed ? 1 : 0;
+	return failed || planned == 0 ? 1 : 0;
 }
