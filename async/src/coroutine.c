@@ -39,10 +39,6 @@ static struct {
 	struct moirai__stack_cache cache;
 } home;
 
-#if MOIRAI_TSAN
-void *__tsan_get_current_fiber(void);
-#endif
-
 static void coroutine_describe(const struct moirai__fiber *fiber, const char **name, uint64_t *id)
 {
 	const moirai_coroutine *c = MOIRAI_CONTAINER_OF(fiber, const moirai_coroutine, fiber);
@@ -120,21 +116,28 @@ void moirai_coroutine_destroy(moirai_coroutine *c)
 	moirai__lock_release(&home.lock);
 }
 
+static MOIRAI_ALWAYS_INLINE void resumer_switch(
+	struct moirai__fiber *here, struct moirai__fiber *to)
+{
+#if MOIRAI_ASAN || MOIRAI_TSAN
+	moirai__fiber_native_init(here);
+	moirai__fiber_switch(here, to);
+#else
+	moirai__switch(&here->words, &to->words);
+#endif
+}
+
 int moirai_coroutine_resume(moirai_coroutine *c, void *in, void **out)
 {
 	if (MOIRAI_UNLIKELY(!c))
 		return -EINVAL;
 	struct moirai__fiber *fiber = &c->fiber;
 	if (MOIRAI_LIKELY(state_of(c) == MOIRAI_COROUTINE_SUSPENDED)) {
-		struct moirai__fiber here;
-		here.flags = MOIRAI__FIBER_NATIVE;
-#if MOIRAI_TSAN
-		here.tool.tsan = __tsan_get_current_fiber();
-#endif
+		struct moirai__fiber here; /* its words alone count, but for the tools */
 		fiber->owner = &here;
 		fiber->next = (uintptr_t)in;
 		fiber->state |= MOIRAI_COROUTINE_RUNNING | MOIRAI__COROUTINE_STARTED;
-		moirai__fiber_switch(&here, fiber);
+		resumer_switch(&here, fiber);
 	} else if (state_of(c) == MOIRAI_COROUTINE_RUNNING) {
 		return -EDEADLK;
 	}

@@ -67,14 +67,16 @@ MOIRAI_COLD void moirai__fiber_leave_slow(struct moirai__fiber *from)
 		MOIRAI_ASSERT(moirai__stack_canary_intact(from));
 	if (from->flags & MOIRAI__FIBER_FP) {
 		from->own_words = words_read();
-		words_write(from->outer_words);
+		if (from->own_words != from->outer_words) /* loading them costs more than comparing */
+			words_write(from->outer_words);
 	}
 }
 
 MOIRAI_COLD void moirai__fiber_enter_slow(struct moirai__fiber *self)
 {
 	self->outer_words = words_read();
-	words_write(self->own_words);
+	if (self->own_words != self->outer_words)
+		words_write(self->own_words);
 }
 
 /* The first C function on a fresh stack; called by moirai__switch_entry. */
