@@ -207,7 +207,10 @@ static void bucket_cascade(struct moirai__timer_wheel *wheel, unsigned index)
 	}
 }
 
-/* Moves now to a tick at which slots come up: from the coarse levels to the fine. */
+/*
+ * Moves now to a tick at which slots come up, and cascades them. The order does not matter: by
+ * invariant 1 nothing is filed into another slot that comes up now, but for level 0's.
+ */
 static void wheel_enter(struct moirai__timer_wheel *wheel, uint64_t tick)
 {
 	wheel->tick_ = tick;

@@ -76,6 +76,8 @@ static void a_past_deadline_is_due_at_once(void)
 	CHECK(moirai__timer_wheel_next(&wheel) <= 1ull << 30);
 	/* Time does not go back. */
 	CHECK(moirai__timer_wheel_expire(&wheel, 0, due, 2) == 1);
+	REQUIRE(moirai__timer_start(&wheel, &timer, 1ull << 29) == 0);
+	CHECK(moirai__timer_wheel_expire(&wheel, 0, due, 2) == 1);
 	CHECK(moirai__timer_wheel_expire(&wheel, 1ull << 31, due, 2) == 0);
 	REQUIRE(moirai__timer_start(&wheel, &timer, (1ull << 31) - 1) == 0);
 	CHECK(moirai__timer_wheel_expire(&wheel, (1ull << 31), due, 2) == 1);
