@@ -106,7 +106,8 @@ static void bench_many(uint64_t count, uint32_t live, const char *name)
 	moirai_coroutine **all = calloc(live, sizeof(*all));
 	check(all, "no memory");
 	for (uint32_t i = 0; i < live; i++)
-		check(moirai_coroutine_create(&all[i], NULL, answer_coroutine, NULL) == 0, "too many");
+		check(moirai_coroutine_create(&all[i], NULL, answer_coroutine, NULL) == 0,
+			"too many");
 	for (uint32_t i = 0; i < live; i++)
 		(void)moirai_coroutine_resume(all[i], NULL, NULL);
 	uint64_t rounds = count / live + 1;

@@ -36,7 +36,8 @@ static void start_cancel(struct moirai__timer_wheel *wheel, struct moirai__timer
 	uint64_t start = moirai_os_clock();
 	for (uint64_t i = 0; i < count; i++) {
 		struct moirai__timer *timer = &scratch[i % SCRATCH];
-		failures += moirai__timer_start(wheel, timer, now + 1000000 + draw() % REACH_NS) != 0;
+		failures +=
+			moirai__timer_start(wheel, timer, now + 1000000 + draw() % REACH_NS) != 0;
 		failures += !moirai__timer_cancel(wheel, timer);
 	}
 	print(name, start, count);
@@ -60,14 +61,16 @@ int main(int argc, char **argv)
 	start_cancel(&wheel, scratch, now, 5 * pending, "start_cancel_0_pending");
 	uint64_t start = moirai_os_clock();
 	for (uint64_t i = 0; i < pending; i++)
-		failures += moirai__timer_start(&wheel, &timers[i], now + 1000000 + draw() % REACH_NS) != 0;
+		failures += moirai__timer_start(
+				    &wheel, &timers[i], now + 1000000 + draw() % REACH_NS) != 0;
 	print("insert", start, pending);
 	start_cancel(&wheel, scratch, now, 5 * pending, "start_cancel_1m_pending");
 	start = moirai_os_clock();
 	for (uint64_t i = 0; i < pending; i++) {
 		struct moirai__timer *timer = &timers[draw() % pending];
 		failures += !moirai__timer_cancel(&wheel, timer);
-		failures += moirai__timer_start(&wheel, timer, now + 1000000 + draw() % REACH_NS) != 0;
+		failures +=
+			moirai__timer_start(&wheel, timer, now + 1000000 + draw() % REACH_NS) != 0;
 	}
 	print("move_a_random_one", start, pending);
 	start = moirai_os_clock();

@@ -67,7 +67,8 @@ MOIRAI_COLD void moirai__fiber_leave_slow(struct moirai__fiber *from)
 		MOIRAI_ASSERT(moirai__stack_canary_intact(from));
 	if (from->flags & MOIRAI__FIBER_FP) {
 		from->own_words = words_read();
-		if (from->own_words != from->outer_words) /* loading them costs more than comparing */
+		if (from->own_words !=
+			from->outer_words) /* loading them costs more than comparing */
 			words_write(from->outer_words);
 	}
 }

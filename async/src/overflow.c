@@ -96,7 +96,8 @@ static int handlers_install(void)
 	sigemptyset(&action.sa_mask);
 	moirai__lock_acquire(&install_lock);
 	if (!installed) {
-		if (sigaction(SIGSEGV, &action, &former[0]) || sigaction(SIGBUS, &action, &former[1]))
+		if (sigaction(SIGSEGV, &action, &former[0]) ||
+			sigaction(SIGBUS, &action, &former[1]))
 			rc = -errno;
 		installed = rc == 0;
 	}

@@ -32,11 +32,11 @@
 #include "registry.h"
 #include "sanitizer.h"
 
-#define GUARD_BATCH 64
-#define CARVE_BATCH 4
-#define CHAIN_LENGTH (MOIRAI__STACK_CACHE_MAX / 2)
-#define COLOURS 16
-#define CANARY_WORDS 8
+#define GUARD_BATCH      64
+#define CARVE_BATCH      4
+#define CHAIN_LENGTH     (MOIRAI__STACK_CACHE_MAX / 2)
+#define COLOURS          16
+#define CANARY_WORDS     8
 #define WARM_MAX_DEFAULT 4096
 
 #if UINTPTR_MAX > 0xffffffffu && !defined(_WIN32)
@@ -85,8 +85,8 @@ static int slab_reserve(struct moirai__stack_slab *slab, uint32_t wished)
 {
 	size_t alignment = slab->region_bytes;
 	uint32_t most = (uint32_t)((SIZE_MAX / 4) / slab->region_bytes < UINT32_MAX
-								   ? (SIZE_MAX / 4) / slab->region_bytes
-								   : UINT32_MAX);
+					   ? (SIZE_MAX / 4) / slab->region_bytes
+					   : UINT32_MAX);
 	uint32_t regions = wished < most ? wished : most;
 	if (regions > moirai__sanitizer_regions_max())
 		regions = moirai__sanitizer_regions_max();
@@ -95,7 +95,8 @@ static int slab_reserve(struct moirai__stack_slab *slab, uint32_t wished)
 	for (; regions; regions /= 2) {
 		size_t bytes = regions * slab->region_bytes;
 		/* Whatever the error is: emulators answer oddly to what they think is too large. */
-		if (moirai_os_map(&base, bytes, alignment, MOIRAI_OS_MAP_RESERVE | MOIRAI_OS_MAP_NOHUGE)) {
+		if (moirai_os_map(&base, bytes, alignment,
+			    MOIRAI_OS_MAP_RESERVE | MOIRAI_OS_MAP_NOHUGE)) {
 			refused = true;
 			continue;
 		}
@@ -142,8 +143,8 @@ static struct moirai__fiber *region_carve(struct moirai__stack_pool *pool,
 }
 
 /* A chain of at most CARVE_BATCH new stacks, or an error. Under the lock. */
-static int slab_carve(
-	struct moirai__stack_pool *pool, struct moirai__stack_slab *slab, struct moirai__fiber **chain)
+static int slab_carve(struct moirai__stack_pool *pool, struct moirai__stack_slab *slab,
+	struct moirai__fiber **chain)
 {
 	uint32_t first = slab->carved;
 	if (!slab->base) {
@@ -155,11 +156,13 @@ static int slab_carve(
 		return -ENOMEM;
 	if (first % GUARD_BATCH == 0) {
 		uint32_t rest = slab->regions_max - first;
-		uint32_t got = slab_guard(pool, slab, first, rest < GUARD_BATCH ? rest : GUARD_BATCH);
+		uint32_t got =
+			slab_guard(pool, slab, first, rest < GUARD_BATCH ? rest : GUARD_BATCH);
 		moirai_store_relaxed(&slab->guarded, slab->guarded + got); /* relaxed: a figure */
 		slab->batch_flags = got ? 0 : MOIRAI__FIBER_CANARY;
 	}
-	uint32_t end = first + CARVE_BATCH < slab->regions_max ? first + CARVE_BATCH : slab->regions_max;
+	uint32_t end =
+		first + CARVE_BATCH < slab->regions_max ? first + CARVE_BATCH : slab->regions_max;
 	for (uint32_t i = end; i-- > first;) {
 		struct moirai__fiber *fiber = region_carve(pool, slab, i, slab->batch_flags);
 		fiber->next = (uintptr_t)*chain;
@@ -172,7 +175,8 @@ static int slab_carve(
 
 /* --- chains: a chain's length is in its head's words.pc, the next chain in words.frame --- */
 
-static void chain_push(struct moirai__stack_slab *slab, struct moirai__fiber *chain, uint32_t length)
+static void chain_push(
+	struct moirai__stack_slab *slab, struct moirai__fiber *chain, uint32_t length)
 {
 	chain->words.pc = (void *)(uintptr_t)length;
 	chain->words.frame = slab->batches;

@@ -26,12 +26,12 @@
 
 #include <errno.h>
 
-#define DIGIT_BITS 6
-#define BUCKETS (MOIRAI__TIMER_LEVELS * MOIRAI__TIMER_SLOTS)
-#define CHUNK_ENTRIES 15 /* with the link: four cache lines */
+#define DIGIT_BITS       6
+#define BUCKETS          (MOIRAI__TIMER_LEVELS * MOIRAI__TIMER_SLOTS)
+#define CHUNK_ENTRIES    15 /* with the link: four cache lines */
 #define BLOCK_CHUNKS_MIN 4
 #define BLOCK_CHUNKS_MAX 4096 /* 1 MiB at a time */
-#define AHEAD 8 /* timers fetched ahead: a miss takes about as long as filing eight */
+#define AHEAD            8    /* timers fetched ahead: a miss takes about as long as filing eight */
 
 struct moirai__timer_entry {
 	uint64_t tick;
@@ -172,12 +172,13 @@ static uint64_t wheel_next_tick(const struct moirai__timer_wheel *wheel)
 {
 	for (unsigned level = 0; level < MOIRAI__TIMER_LEVELS; level++) {
 		uint64_t above = wheel->tick_ >> (DIGIT_BITS * level);
-		uint64_t later = ~1ull << (above % MOIRAI__TIMER_SLOTS); /* digits greater than now's */
+		uint64_t later = ~1ull
+				 << (above % MOIRAI__TIMER_SLOTS); /* digits greater than now's */
 		uint64_t slots = wheel->occupied_[level] & later;
 		if (slots) {
 			uint64_t digit = (uint64_t)__builtin_ctzll(slots);
 			return ((above & ~(uint64_t)(MOIRAI__TIMER_SLOTS - 1)) | digit)
-				   << (DIGIT_BITS * level);
+			       << (DIGIT_BITS * level);
 		}
 	}
 	return UINT64_MAX;
@@ -214,7 +215,8 @@ static void bucket_cascade(struct moirai__timer_wheel *wheel, unsigned index)
 static void wheel_enter(struct moirai__timer_wheel *wheel, uint64_t tick)
 {
 	wheel->tick_ = tick;
-	unsigned top = tick ? (unsigned)__builtin_ctzll(tick) / DIGIT_BITS : MOIRAI__TIMER_LEVELS - 1;
+	unsigned top =
+		tick ? (unsigned)__builtin_ctzll(tick) / DIGIT_BITS : MOIRAI__TIMER_LEVELS - 1;
 	if (top >= MOIRAI__TIMER_LEVELS)
 		top = MOIRAI__TIMER_LEVELS - 1;
 	for (unsigned level = top; level > 0; level--) {
@@ -248,8 +250,8 @@ static size_t wheel_take_due(
 	return n;
 }
 
-size_t moirai__timer_wheel_expire(struct moirai__timer_wheel *wheel, uint64_t now_ns,
-	struct moirai__timer **due, size_t max)
+size_t moirai__timer_wheel_expire(
+	struct moirai__timer_wheel *wheel, uint64_t now_ns, struct moirai__timer **due, size_t max)
 {
 	uint64_t target = now_ns >> wheel->shift_;
 	size_t n = 0;

@@ -251,7 +251,8 @@ static void a_hundred_thousand_live_at_once(void)
 	for (int round = 0; round < 3; round++)
 		for (int i = 0; i < made; i++) {
 			void *value = PTR(-1);
-			wrong += moirai_coroutine_resume(all[i], NULL, &value) != 0 || INT(value) != round;
+			wrong += moirai_coroutine_resume(all[i], NULL, &value) != 0 ||
+				 INT(value) != round;
 		}
 	CHECK(wrong == 0);
 	for (int i = 0; i < made; i++)
@@ -371,5 +372,6 @@ static void own_fp_modes_stay_inside(void)
 TAP_MAIN(TEST(yields_arrive_in_order_then_the_result), TEST(resume_hands_values_in),
 	TEST(misuse_is_refused), TEST(cancel_lets_it_clean_up), TEST(coroutines_nest),
 	TEST(unfinished_ones_may_be_destroyed), TEST(each_class_has_the_room_it_promises),
-	TEST(a_hundred_thousand_live_at_once), TEST(a_suspended_coroutine_goes_on_on_another_thread),
-	TEST(threads_share_the_pool), TEST(own_fp_modes_stay_inside))
+	TEST(a_hundred_thousand_live_at_once),
+	TEST(a_suspended_coroutine_goes_on_on_another_thread), TEST(threads_share_the_pool),
+	TEST(own_fp_modes_stay_inside))

@@ -50,7 +50,8 @@ static void regions_are_aligned_coloured_and_disjoint(void)
 		struct moirai__fiber *fibers[N];
 		size_t region = pool.slabs[c].region_bytes;
 		for (unsigned i = 0; i < N; i++) {
-			struct moirai__fiber *f = moirai__stack_get(&pool, &cache, (moirai__stack_class)c);
+			struct moirai__fiber *f =
+				moirai__stack_get(&pool, &cache, (moirai__stack_class)c);
 			REQUIRE(f);
 			uintptr_t base = (uintptr_t)f->stack_low & ~(uintptr_t)(region - 1);
 			CHECK((uintptr_t)f->stack_low == base + pool.page_bytes);
@@ -96,7 +97,8 @@ static void stacks_move_between_caches_and_are_used_again(void)
 	REQUIRE(moirai__stack_pool_init(&pool, NULL) == 0);
 	for (unsigned round = 0; round < 5; round++) {
 		for (unsigned i = 0; i < N; i++)
-			REQUIRE((all[i] = moirai__stack_get(&pool, &mine, MOIRAI__STACK_16K)) != NULL);
+			REQUIRE((all[i] = moirai__stack_get(&pool, &mine, MOIRAI__STACK_16K)) !=
+				NULL);
 		for (unsigned i = 0; i < N; i++)
 			moirai__stack_put(&pool, &theirs, all[i]);
 		CHECK(theirs.count[MOIRAI__STACK_16K] <= MOIRAI__STACK_CACHE_MAX);
@@ -255,7 +257,8 @@ static void the_page_below_the_stack_is_watched(void)
 		struct moirai__stack_cache cache = {0};
 		REQUIRE(moirai__stack_pool_init(&pool, &attr) == 0);
 		for (unsigned i = 0; i < 70; i++) { /* more than one batch */
-			struct moirai__fiber *f = moirai__stack_get(&pool, &cache, MOIRAI__STACK_16K);
+			struct moirai__fiber *f =
+				moirai__stack_get(&pool, &cache, MOIRAI__STACK_16K);
 			REQUIRE(f);
 			if (i % 23)
 				continue;
@@ -263,7 +266,8 @@ static void the_page_below_the_stack_is_watched(void)
 			if (f->flags & MOIRAI__FIBER_CANARY)
 				CHECK(death_of(frees_with_broken_canary, f) == SIGABRT);
 			else
-				CHECK(death_of(writes_below, f) == SIGSEGV || death_of(writes_below, f) == SIGBUS);
+				CHECK(death_of(writes_below, f) == SIGSEGV ||
+					death_of(writes_below, f) == SIGBUS);
 		}
 		moirai__stack_stats stats;
 		moirai__stack_pool_stats(&pool, MOIRAI__STACK_16K, &stats);
@@ -322,5 +326,5 @@ TAP_MAIN(TEST(classes_are_chosen_by_size), TEST(block_sizes_are_checked),
 	TEST(stacks_move_between_caches_and_are_used_again),
 	TEST(memory_goes_back_above_the_watermark), TEST(a_class_can_be_exhausted),
 	TEST(a_refused_reservation_is_halved), TEST(no_memory_is_an_error_and_can_pass),
-	TEST(a_guard_that_cannot_be_had_becomes_a_canary), TEST(the_page_below_the_stack_is_watched),
-	TEST(the_pool_fits_into_a_small_address_space))
+	TEST(a_guard_that_cannot_be_had_becomes_a_canary),
+	TEST(the_page_below_the_stack_is_watched), TEST(the_pool_fits_into_a_small_address_space))

@@ -74,35 +74,36 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	void (*function)(struct pair *) = switch_call_pointer;
 	uint64_t *from = before, *to = after;
 	__asm__ volatile("subq $128, %%rsp\n\t" /* the red zone is the caller's */
-					 "pushq %%rbp\n\t"
-					 "pushq %[after]\n\t"
-					 "movq 0(%[before]), %%rbx\n\t"
-					 "movq 16(%[before]), %%r12\n\t"
-					 "movq 24(%[before]), %%r13\n\t"
-					 "movq 32(%[before]), %%r14\n\t"
-					 "movq 40(%[before]), %%r15\n\t"
-					 "movq 8(%[before]), %%rbp\n\t"
-					 "movq %%rsp, %%rcx\n\t"
-					 "andq $-16, %%rsp\n\t"
-					 "pushq %%rcx\n\t"
-					 "pushq %%rcx\n\t"
-					 "call *%%rax\n\t"
-					 "popq %%rcx\n\t"
-					 "popq %%rsp\n\t"
-					 "popq %%rax\n\t"
-					 "movq %%rbx, 0(%%rax)\n\t"
-					 "movq %%rbp, 8(%%rax)\n\t"
-					 "movq %%r12, 16(%%rax)\n\t"
-					 "movq %%r13, 24(%%rax)\n\t"
-					 "movq %%r14, 32(%%rax)\n\t"
-					 "movq %%r15, 40(%%rax)\n\t"
-					 "popq %%rbp\n\t"
-					 "addq $128, %%rsp"
-					 : "+D"(pair), "+a"(function), [before] "+S"(from), [after] "+d"(to)
-					 :
-					 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-					 "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			 "pushq %%rbp\n\t"
+			 "pushq %[after]\n\t"
+			 "movq 0(%[before]), %%rbx\n\t"
+			 "movq 16(%[before]), %%r12\n\t"
+			 "movq 24(%[before]), %%r13\n\t"
+			 "movq 32(%[before]), %%r14\n\t"
+			 "movq 40(%[before]), %%r15\n\t"
+			 "movq 8(%[before]), %%rbp\n\t"
+			 "movq %%rsp, %%rcx\n\t"
+			 "andq $-16, %%rsp\n\t"
+			 "pushq %%rcx\n\t"
+			 "pushq %%rcx\n\t"
+			 "call *%%rax\n\t"
+			 "popq %%rcx\n\t"
+			 "popq %%rsp\n\t"
+			 "popq %%rax\n\t"
+			 "movq %%rbx, 0(%%rax)\n\t"
+			 "movq %%rbp, 8(%%rax)\n\t"
+			 "movq %%r12, 16(%%rax)\n\t"
+			 "movq %%r13, 24(%%rax)\n\t"
+			 "movq %%r14, 32(%%rax)\n\t"
+			 "movq %%r15, 40(%%rax)\n\t"
+			 "popq %%rbp\n\t"
+			 "addq $128, %%rsp"
+			 : "+D"(pair), "+a"(function), [before] "+S"(from), [after] "+d"(to)
+			 :
+			 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+			 "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+			 "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+			 "xmm15");
 	unsigned wrong = 0;
 	for (unsigned i = 0; i < 6; i++)
 		wrong += before[i] != after[i];
@@ -121,39 +122,39 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	register uint64_t *x2 __asm__("x2") = after;
 	register void (*x3)(struct pair *) __asm__("x3") = switch_call_pointer;
 	__asm__ volatile("sub sp, sp, #32\n\t"
-					 "stp x29, x2, [sp]\n\t"
-					 "ldp x19, x20, [x1]\n\t"
-					 "ldp x21, x22, [x1, #16]\n\t"
-					 "ldp x23, x24, [x1, #32]\n\t"
-					 "ldp x25, x26, [x1, #48]\n\t"
-					 "ldp x27, x28, [x1, #64]\n\t"
-					 "ldr x29, [x1, #80]\n\t"
-					 "ldp d8, d9, [x1, #88]\n\t"
-					 "ldp d10, d11, [x1, #104]\n\t"
-					 "ldp d12, d13, [x1, #120]\n\t"
-					 "ldp d14, d15, [x1, #136]\n\t"
-					 "blr x3\n\t"
-					 "ldr x2, [sp, #8]\n\t"
-					 "stp x19, x20, [x2]\n\t"
-					 "stp x21, x22, [x2, #16]\n\t"
-					 "stp x23, x24, [x2, #32]\n\t"
-					 "stp x25, x26, [x2, #48]\n\t"
-					 "stp x27, x28, [x2, #64]\n\t"
-					 "str x29, [x2, #80]\n\t"
-					 "stp d8, d9, [x2, #88]\n\t"
-					 "stp d10, d11, [x2, #104]\n\t"
-					 "stp d12, d13, [x2, #120]\n\t"
-					 "stp d14, d15, [x2, #136]\n\t"
-					 "ldr x29, [sp]\n\t"
-					 "add sp, sp, #32"
-					 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
-					 :
-					 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15",
-					 "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
-					 "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9",
-					 "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20",
-					 "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31",
-					 "memory", "cc");
+			 "stp x29, x2, [sp]\n\t"
+			 "ldp x19, x20, [x1]\n\t"
+			 "ldp x21, x22, [x1, #16]\n\t"
+			 "ldp x23, x24, [x1, #32]\n\t"
+			 "ldp x25, x26, [x1, #48]\n\t"
+			 "ldp x27, x28, [x1, #64]\n\t"
+			 "ldr x29, [x1, #80]\n\t"
+			 "ldp d8, d9, [x1, #88]\n\t"
+			 "ldp d10, d11, [x1, #104]\n\t"
+			 "ldp d12, d13, [x1, #120]\n\t"
+			 "ldp d14, d15, [x1, #136]\n\t"
+			 "blr x3\n\t"
+			 "ldr x2, [sp, #8]\n\t"
+			 "stp x19, x20, [x2]\n\t"
+			 "stp x21, x22, [x2, #16]\n\t"
+			 "stp x23, x24, [x2, #32]\n\t"
+			 "stp x25, x26, [x2, #48]\n\t"
+			 "stp x27, x28, [x2, #64]\n\t"
+			 "str x29, [x2, #80]\n\t"
+			 "stp d8, d9, [x2, #88]\n\t"
+			 "stp d10, d11, [x2, #104]\n\t"
+			 "stp d12, d13, [x2, #120]\n\t"
+			 "stp d14, d15, [x2, #136]\n\t"
+			 "ldr x29, [sp]\n\t"
+			 "add sp, sp, #32"
+			 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
+			 :
+			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+			 "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24",
+			 "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5",
+			 "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
+			 "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+			 "v27", "v28", "v29", "v30", "v31", "memory", "cc");
 	unsigned wrong = 0;
 	for (unsigned i = 0; i < 19; i++)
 		wrong += before[i] != after[i];
@@ -175,57 +176,58 @@ static unsigned registers_survive(struct pair *pair, uint64_t salt)
 	uint64_t **rdx = blocks;
 	register void (*r8)(struct pair *) __asm__("r8") = switch_call_pointer;
 	__asm__ volatile("movq 0(%%rdx), %%rax\n\t"
-					 "movq 8(%%rdx), %%r10\n\t"
-					 "pushq %%rbp\n\t"
-					 "movq %%rsp, %%rbp\n\t"
-					 "andq $-16, %%rsp\n\t"
-					 "subq $48, %%rsp\n\t"
-					 "movq %%rdx, 40(%%rsp)\n\t"
-					 "movq 0(%%rax), %%rbx\n\t"
-					 "movq 8(%%rax), %%rsi\n\t"
-					 "movq 16(%%rax), %%rdi\n\t"
-					 "movq 24(%%rax), %%r12\n\t"
-					 "movq 32(%%rax), %%r13\n\t"
-					 "movq 40(%%rax), %%r14\n\t"
-					 "movq 48(%%rax), %%r15\n\t"
-					 "movaps 0(%%r10), %%xmm6\n\t"
-					 "movaps 16(%%r10), %%xmm7\n\t"
-					 "movaps 32(%%r10), %%xmm8\n\t"
-					 "movaps 48(%%r10), %%xmm9\n\t"
-					 "movaps 64(%%r10), %%xmm10\n\t"
-					 "movaps 80(%%r10), %%xmm11\n\t"
-					 "movaps 96(%%r10), %%xmm12\n\t"
-					 "movaps 112(%%r10), %%xmm13\n\t"
-					 "movaps 128(%%r10), %%xmm14\n\t"
-					 "movaps 144(%%r10), %%xmm15\n\t"
-					 "call *%%r8\n\t"
-					 "movq 40(%%rsp), %%rdx\n\t"
-					 "movq 16(%%rdx), %%rax\n\t"
-					 "movq 24(%%rdx), %%r10\n\t"
-					 "movq %%rbx, 0(%%rax)\n\t"
-					 "movq %%rsi, 8(%%rax)\n\t"
-					 "movq %%rdi, 16(%%rax)\n\t"
-					 "movq %%r12, 24(%%rax)\n\t"
-					 "movq %%r13, 32(%%rax)\n\t"
-					 "movq %%r14, 40(%%rax)\n\t"
-					 "movq %%r15, 48(%%rax)\n\t"
-					 "movaps %%xmm6, 0(%%r10)\n\t"
-					 "movaps %%xmm7, 16(%%r10)\n\t"
-					 "movaps %%xmm8, 32(%%r10)\n\t"
-					 "movaps %%xmm9, 48(%%r10)\n\t"
-					 "movaps %%xmm10, 64(%%r10)\n\t"
-					 "movaps %%xmm11, 80(%%r10)\n\t"
-					 "movaps %%xmm12, 96(%%r10)\n\t"
-					 "movaps %%xmm13, 112(%%r10)\n\t"
-					 "movaps %%xmm14, 128(%%r10)\n\t"
-					 "movaps %%xmm15, 144(%%r10)\n\t"
-					 "movq %%rbp, %%rsp\n\t"
-					 "popq %%rbp"
-					 : "+c"(pair), "+d"(rdx), "+r"(r8)
-					 :
-					 : "rax", "rbx", "rsi", "rdi", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-					 "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			 "movq 8(%%rdx), %%r10\n\t"
+			 "pushq %%rbp\n\t"
+			 "movq %%rsp, %%rbp\n\t"
+			 "andq $-16, %%rsp\n\t"
+			 "subq $48, %%rsp\n\t"
+			 "movq %%rdx, 40(%%rsp)\n\t"
+			 "movq 0(%%rax), %%rbx\n\t"
+			 "movq 8(%%rax), %%rsi\n\t"
+			 "movq 16(%%rax), %%rdi\n\t"
+			 "movq 24(%%rax), %%r12\n\t"
+			 "movq 32(%%rax), %%r13\n\t"
+			 "movq 40(%%rax), %%r14\n\t"
+			 "movq 48(%%rax), %%r15\n\t"
+			 "movaps 0(%%r10), %%xmm6\n\t"
+			 "movaps 16(%%r10), %%xmm7\n\t"
+			 "movaps 32(%%r10), %%xmm8\n\t"
+			 "movaps 48(%%r10), %%xmm9\n\t"
+			 "movaps 64(%%r10), %%xmm10\n\t"
+			 "movaps 80(%%r10), %%xmm11\n\t"
+			 "movaps 96(%%r10), %%xmm12\n\t"
+			 "movaps 112(%%r10), %%xmm13\n\t"
+			 "movaps 128(%%r10), %%xmm14\n\t"
+			 "movaps 144(%%r10), %%xmm15\n\t"
+			 "call *%%r8\n\t"
+			 "movq 40(%%rsp), %%rdx\n\t"
+			 "movq 16(%%rdx), %%rax\n\t"
+			 "movq 24(%%rdx), %%r10\n\t"
+			 "movq %%rbx, 0(%%rax)\n\t"
+			 "movq %%rsi, 8(%%rax)\n\t"
+			 "movq %%rdi, 16(%%rax)\n\t"
+			 "movq %%r12, 24(%%rax)\n\t"
+			 "movq %%r13, 32(%%rax)\n\t"
+			 "movq %%r14, 40(%%rax)\n\t"
+			 "movq %%r15, 48(%%rax)\n\t"
+			 "movaps %%xmm6, 0(%%r10)\n\t"
+			 "movaps %%xmm7, 16(%%r10)\n\t"
+			 "movaps %%xmm8, 32(%%r10)\n\t"
+			 "movaps %%xmm9, 48(%%r10)\n\t"
+			 "movaps %%xmm10, 64(%%r10)\n\t"
+			 "movaps %%xmm11, 80(%%r10)\n\t"
+			 "movaps %%xmm12, 96(%%r10)\n\t"
+			 "movaps %%xmm13, 112(%%r10)\n\t"
+			 "movaps %%xmm14, 128(%%r10)\n\t"
+			 "movaps %%xmm15, 144(%%r10)\n\t"
+			 "movq %%rbp, %%rsp\n\t"
+			 "popq %%rbp"
+			 : "+c"(pair), "+d"(rdx), "+r"(r8)
+			 :
+			 : "rax", "rbx", "rsi", "rdi", "r9", "r10", "r11", "r12", "r13", "r14",
+			 "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+			 "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+			 "xmm14", "xmm15");
 	unsigned wrong = 0;
 	for (unsigned i = 0; i < 7; i++)
 		wrong += before[i] != after[i];
@@ -256,17 +258,19 @@ static void trash(void *arg)
 		pair->rounds++;
 #if defined(__x86_64__)
 		__asm__ volatile("movq $-1, %%rbx\n\tmovq %%rbx, %%r12\n\tmovq %%rbx, %%r13\n\t"
-						 "movq %%rbx, %%r14\n\tmovq %%rbx, %%r15\n\t"
-						 "pcmpeqb %%xmm6, %%xmm6\n\tmovaps %%xmm6, %%xmm7\n\t"
-						 "movaps %%xmm6, %%xmm8\n\tmovaps %%xmm6, %%xmm15" ::
-							 : "rbx", "r12", "r13", "r14", "r15", "xmm6", "xmm7", "xmm8", "xmm15");
+				 "movq %%rbx, %%r14\n\tmovq %%rbx, %%r15\n\t"
+				 "pcmpeqb %%xmm6, %%xmm6\n\tmovaps %%xmm6, %%xmm7\n\t"
+				 "movaps %%xmm6, %%xmm8\n\tmovaps %%xmm6, %%xmm15" ::
+					 : "rbx", "r12", "r13", "r14", "r15", "xmm6", "xmm7",
+				 "xmm8", "xmm15");
 #elif defined(__aarch64__)
-		__asm__ volatile("mov x19, #-1\n\tmov x20, x19\n\tmov x21, x19\n\tmov x22, x19\n\t"
-						 "mov x23, x19\n\tmov x24, x19\n\tmov x25, x19\n\tmov x26, x19\n\t"
-						 "mov x27, x19\n\tmov x28, x19\n\tfmov d8, x19\n\tfmov d9, x19\n\t"
-						 "fmov d10, x19\n\tfmov d11, x19\n\tfmov d12, x19\n\tfmov d15, x19" ::
-							 : "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28",
-						 "v8", "v9", "v10", "v11", "v12", "v15");
+		__asm__ volatile(
+			"mov x19, #-1\n\tmov x20, x19\n\tmov x21, x19\n\tmov x22, x19\n\t"
+			"mov x23, x19\n\tmov x24, x19\n\tmov x25, x19\n\tmov x26, x19\n\t"
+			"mov x27, x19\n\tmov x28, x19\n\tfmov d8, x19\n\tfmov d9, x19\n\t"
+			"fmov d10, x19\n\tfmov d11, x19\n\tfmov d12, x19\n\tfmov d15, x19" ::
+				: "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27",
+			"x28", "v8", "v9", "v10", "v11", "v12", "v15");
 #endif
 		moirai__fiber_switch(pair->inside, &pair->outside);
 	}

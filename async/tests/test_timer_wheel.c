@@ -138,7 +138,8 @@ static unsigned history(unsigned shift, unsigned reach_bits)
 			struct item *item = &items[draw() % ITEMS];
 			wrong += moirai__timer_is_pending(&item->timer) != item->pending;
 			if (item->pending || draw() % 4 == 0) {
-				wrong += moirai__timer_cancel(&wheel, &item->timer) != item->pending;
+				wrong +=
+					moirai__timer_cancel(&wheel, &item->timer) != item->pending;
 				item->pending = false;
 				continue;
 			}
@@ -150,7 +151,8 @@ static unsigned history(unsigned shift, unsigned reach_bits)
 		}
 		uint64_t next = moirai__timer_wheel_next(&wheel);
 		for (unsigned i = 0; i < ITEMS; i++)
-			wrong += items[i].pending && tick_of(items[i].deadline, shift) < next >> shift;
+			wrong += items[i].pending &&
+				 tick_of(items[i].deadline, shift) < next >> shift;
 		if (draw() % 3 == 0 && next != UINT64_MAX && next > now)
 			now = next;
 		else
@@ -253,7 +255,8 @@ static void failed_allocations_are_reported_and_lose_nothing(void)
 		REQUIRE(moirai__timer_wheel_init(&wheel, 10, 0) == 0);
 		moirai__fault_arm(MOIRAI_FAULT_ALLOC, nth);
 		for (size_t i = 0; i < ITEMS; i++) {
-			int rc = moirai__timer_start(&wheel, &items[i].timer, draw() % 1000000000000ull);
+			int rc = moirai__timer_start(
+				&wheel, &items[i].timer, draw() % 1000000000000ull);
 			CHECK(rc == 0 || rc == -ENOMEM);
 			CHECK(moirai__timer_is_pending(&items[i].timer) == (rc == 0));
 			started += rc == 0;
@@ -288,7 +291,8 @@ static void steady_state_allocates_nothing(void)
 		do {
 			n = moirai__timer_wheel_expire(&wheel, now, due, 64);
 			for (size_t i = 0; i < n; i++)
-				CHECK(moirai__timer_start(&wheel, due[i], now + (draw() >> (30 + draw() % 30))) == 0);
+				CHECK(moirai__timer_start(&wheel, due[i],
+					      now + (draw() >> (30 + draw() % 30))) == 0);
 		} while (n == 64);
 	}
 	moirai_alloc_stats_get(&after);
@@ -299,5 +303,6 @@ static void steady_state_allocates_nothing(void)
 TAP_MAIN(TEST(bad_ticks_are_refused), TEST(a_timer_is_never_early_and_a_tick_late_at_most),
 	TEST(a_past_deadline_is_due_at_once), TEST(the_end_of_time_can_be_waited_for),
 	TEST(random_histories_match_the_reference), TEST(following_next_alone_loses_nothing),
-	TEST(a_million_timers_expire_in_order), TEST(failed_allocations_are_reported_and_lose_nothing),
+	TEST(a_million_timers_expire_in_order),
+	TEST(failed_allocations_are_reported_and_lose_nothing),
 	TEST(steady_state_allocates_nothing))

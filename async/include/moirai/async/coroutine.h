@@ -51,7 +51,7 @@ typedef struct moirai_coroutine_attr {
 	/* Wished size of the stack in bytes, rounded up to 16 KiB, 64 KiB, 256 KiB or 1 MiB with the
 	 * guard page and the coroutine's own data inside. 0: 64 KiB. */
 	size_t stack_bytes;
-	const char *name;  /* for the overflow report; not copied; may be NULL */
+	const char *name; /* for the overflow report; not copied; may be NULL */
 	bool own_fp_modes; /* rounding mode and traps are its own and kept over a yield; some 20 ns a switch */
 } moirai_coroutine_attr;
 
@@ -94,13 +94,12 @@ MOIRAI_API int moirai__coroutine_yield_slow(moirai_coroutine *self, void *out, v
  * Inline for the processor's return predictor: a yield that is called and returns would take the
  * prediction that the call of resume has left, and both would miss (20 ns a round trip).
  */
-static MOIRAI_ALWAYS_INLINE int moirai_coroutine_yield(
-	moirai_coroutine *self, void *out, void **in)
+static MOIRAI_ALWAYS_INLINE int moirai_coroutine_yield(moirai_coroutine *self, void *out, void **in)
 {
 	struct moirai__fiber *fiber = (struct moirai__fiber *)(void *)self;
 	uintptr_t low = (uintptr_t)fiber->stack_low;
-	if (MOIRAI_UNLIKELY(
-			fiber->flags || moirai__stack_here() - low >= (uintptr_t)fiber->stack_high - low))
+	if (MOIRAI_UNLIKELY(fiber->flags ||
+			    moirai__stack_here() - low >= (uintptr_t)fiber->stack_high - low))
 		return moirai__coroutine_yield_slow(self, out, in);
 	fiber->next = (uintptr_t)out;
 	fiber->state &= (uint16_t)~MOIRAI__COROUTINE_STATE; /* suspended */

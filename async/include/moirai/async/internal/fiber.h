@@ -27,7 +27,7 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
 typedef enum moirai__fiber_flags {
-	MOIRAI__FIBER_FP = 1,     /* has floating-point control words of its own (rounding, traps) */
+	MOIRAI__FIBER_FP = 1, /* has floating-point control words of its own (rounding, traps) */
 	MOIRAI__FIBER_CANARY = 2, /* no guard page below its stack: checked at switch and free */
 	MOIRAI__FIBER_NATIVE = 4, /* a thread's own stack; not from a pool */
 	MOIRAI__FIBER_TOOLS = 8,  /* the library was built with a sanitizer that wants to know */
@@ -38,20 +38,21 @@ typedef void (*moirai__fiber_entry)(void *arg);
 
 struct moirai__fiber {
 	struct moirai__context_words words; /* valid while suspended */
-	void *owner;    /* the embedder's: the worker that runs it. Read again after every switch */
-	uintptr_t next; /* the embedder's while the fiber is out; links the pool's lists otherwise */
-	char *stack_low;  /* usable stack: [stack_low, stack_high); constant */
+	void *owner; /* the embedder's: the worker that runs it. Read again after every switch */
+	uintptr_t
+		next; /* the embedder's while the fiber is out; links the pool's lists otherwise */
+	char *stack_low; /* usable stack: [stack_low, stack_high); constant */
 	char *stack_high;
-	uint32_t index;         /* which region of its class; constant */
-	uint8_t stack_class;    /* enum moirai__stack_class; constant */
-	uint8_t flags;          /* moirai__fiber_flags; changed while the fiber does not run */
-	uint16_t state;         /* the embedder's */
+	uint32_t index;      /* which region of its class; constant */
+	uint8_t stack_class; /* enum moirai__stack_class; constant */
+	uint8_t flags;       /* moirai__fiber_flags; changed while the fiber does not run */
+	uint16_t state;      /* the embedder's */
 	/* 64 bytes to here (64-bit targets): all that a plain switch touches. What follows depends on
 	 * the build's sanitizers, so inline code of public headers stays above. */
-	void *fake_stack;       /* ASan's, while suspended */
+	void *fake_stack; /* ASan's, while suspended */
 	union {
-		void *tsan;             /* TSan's name for the fiber, from prepare to free */
-		uintptr_t valgrind_id;  /* valgrind's name for the stack */
+		void *tsan;            /* TSan's name for the fiber, from prepare to free */
+		uintptr_t valgrind_id; /* valgrind's name for the stack */
 	} tool;
 	uint64_t outer_words; /* MOIRAI__FIBER_FP: the words of whoever switched to it */
 	uint64_t own_words;   /* MOIRAI__FIBER_FP: its own, while suspended */
@@ -97,7 +98,8 @@ static MOIRAI_ALWAYS_INLINE void moirai__fiber_depart(
 	(void)dying;
 #if MOIRAI_ASAN
 	to->left_for_us = from;
-	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake_stack, to->left_low, to->left_size);
+	__sanitizer_start_switch_fiber(
+		dying ? NULL : &from->fake_stack, to->left_low, to->left_size);
 #endif
 #if MOIRAI_TSAN
 	/* Inlined next to the switch: no function of the old fiber ends in between. */

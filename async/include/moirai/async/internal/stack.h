@@ -36,15 +36,15 @@ typedef struct moirai__stack_attr {
 	size_t block_size; /* of the embedder's struct; 0: struct moirai__fiber; at most the above */
 	/* Wished number of regions per class; 0: the default. Halved until the address space fits. */
 	uint32_t regions_max[MOIRAI__STACK_CLASSES];
-	uint32_t warm_max;   /* free stacks that keep their memory, per class; 0: 4096 */
-	bool no_guards;      /* canaries only */
+	uint32_t warm_max; /* free stacks that keep their memory, per class; 0: 4096 */
+	bool no_guards;    /* canaries only */
 	/* For the overflow report, in a signal handler: the name (may be NULL) and number to print. */
 	void (*describe)(const struct moirai__fiber *fiber, const char **name, uint64_t *id);
 } moirai__stack_attr;
 
 /* One class of a pool. */
 struct moirai__stack_slab {
-	char *base;           /* set once, under the lock */
+	char *base; /* set once, under the lock */
 	size_t region_bytes;
 	uint32_t regions_max; /* that the reservation holds */
 	uint32_t carved;      /* under the lock; regions [0, carved) hold fiber blocks */
@@ -61,7 +61,8 @@ struct moirai__stack_pool {
 	struct moirai__stack_slab slabs[MOIRAI__STACK_CLASSES];
 	moirai__stack_attr attr;
 	size_t page_bytes;
-	struct moirai__stack_pool *next; /* all pools of the process: the overflow report looks there */
+	struct moirai__stack_pool
+		*next; /* all pools of the process: the overflow report looks there */
 };
 
 /* Free stacks of one owner (a worker), the warmest first. One thread at a time; zeroed is valid. */
@@ -99,9 +100,8 @@ MOIRAI_API void moirai__stack_retire(struct moirai__fiber *fiber);
  * A stack for moirai__fiber_prepare(), or NULL when the class is exhausted or memory is short. Does
  * not block; maps memory on a class's first use. The caller owns the cache.
  */
-static MOIRAI_ALWAYS_INLINE struct moirai__fiber *moirai__stack_get(
-	struct moirai__stack_pool *pool, struct moirai__stack_cache *cache,
-	moirai__stack_class size_class)
+static MOIRAI_ALWAYS_INLINE struct moirai__fiber *moirai__stack_get(struct moirai__stack_pool *pool,
+	struct moirai__stack_cache *cache, moirai__stack_class size_class)
 {
 	struct moirai__fiber *fiber = cache->head[size_class];
 	if (MOIRAI_UNLIKELY(!fiber)) {
@@ -121,6 +121,7 @@ static MOIRAI_ALWAYS_INLINE void moirai__stack_put(struct moirai__stack_pool *po
 	moirai__stack_class size_class = (moirai__stack_class)fiber->stack_class;
 	if (MOIRAI_ASAN || MOIRAI_TSAN || MOIRAI_UNLIKELY(fiber->flags))
 		moirai__stack_retire(fiber);
+	fiber->words.sp = NULL; /* tells debuggers that it is free */
 	fiber->next = (uintptr_t)cache->head[size_class];
 	cache->head[size_class] = fiber;
 	if (MOIRAI_UNLIKELY(++cache->count[size_class] > MOIRAI__STACK_CACHE_MAX))
@@ -145,8 +146,8 @@ typedef struct moirai__stack_stats {
 } moirai__stack_stats;
 
 /** Figures of one class; approximate while others run. */
-MOIRAI_API void moirai__stack_pool_stats(
-	struct moirai__stack_pool *pool, moirai__stack_class size_class, moirai__stack_stats *stats);
+MOIRAI_API void moirai__stack_pool_stats(struct moirai__stack_pool *pool,
+	moirai__stack_class size_class, moirai__stack_stats *stats);
 
 /**
  * Overflow report: from now on a hit on a guard page by the calling thread prints "task 'name' (id)

@@ -17,8 +17,8 @@
 
 MOIRAI_BEGIN_DECLS
 
-#define MOIRAI__TIMER_SLOTS  64
-#define MOIRAI__TIMER_LEVELS 10 /* 60 bits of ticks: with the shortest tick all 64-bit deadlines */
+#define MOIRAI__TIMER_SLOTS     64
+#define MOIRAI__TIMER_LEVELS    10 /* 60 bits of ticks: with the shortest tick all 64-bit deadlines */
 #define MOIRAI__TIMER_SHIFT_MIN 5  /* 32 ns */
 #define MOIRAI__TIMER_SHIFT_MAX 30 /* 1.07 s */
 
@@ -37,8 +37,8 @@ struct moirai__timer_bucket {
 };
 
 struct moirai__timer_wheel {
-	uint64_t tick_;      /* everything up to this tick has been delivered or stands in its slot */
-	unsigned shift_;     /* a tick is 2^shift ns */
+	uint64_t tick_;  /* everything up to this tick has been delivered or stands in its slot */
+	unsigned shift_; /* a tick is 2^shift ns */
 	uint64_t occupied_[MOIRAI__TIMER_LEVELS]; /* one bit per non-empty bucket */
 	struct moirai__timer_bucket buckets_[MOIRAI__TIMER_LEVELS * MOIRAI__TIMER_SLOTS];
 	uint64_t pending_;
@@ -79,8 +79,8 @@ static inline bool moirai__timer_is_pending(const struct moirai__timer *timer)
  * their ticks; returns how many. Fewer than max: there are no more. They are not pending any more
  * and may be started again at once. A now_ns smaller than an earlier one counts as that one.
  */
-MOIRAI_API size_t moirai__timer_wheel_expire(struct moirai__timer_wheel *wheel, uint64_t now_ns,
-	struct moirai__timer **due, size_t max);
+MOIRAI_API size_t moirai__timer_wheel_expire(
+	struct moirai__timer_wheel *wheel, uint64_t now_ns, struct moirai__timer **due, size_t max);
 
 /**
  * When expire() must be called next, MOIRAI_NEVER (UINT64_MAX) for never. May be earlier than the
