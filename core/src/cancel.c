@@ -60,7 +60,8 @@ struct cancel_token {
 	struct cancel_token *root, *parent;
 	/* Under the root's lock. */
 	struct cancel_token *child, *next, *previous;
-	moirai_cancel_callback ring; /* next_ and previous_ alone; registered callbacks, oldest first */
+	moirai_cancel_callback
+		ring; /* next_ and previous_ alone; registered callbacks, oldest first */
 	/* Of the root. */
 	moirai__lock lock;
 	uint32_t tokens;
@@ -277,7 +278,8 @@ static void cancel_wait_out(moirai_cancel_callback *callback)
 	}
 }
 
-static int cancel_unregister(moirai_cancel_callback *callback, void (*wait)(moirai_cancel_callback *))
+static int cancel_unregister(
+	moirai_cancel_callback *callback, void (*wait)(moirai_cancel_callback *))
 {
 	/* relaxed: IDLE is the owner's own store. */
 	if (!callback || moirai_load_relaxed(&callback->state_) == CALLBACK_IDLE)
@@ -367,7 +369,8 @@ static int cancel_link(struct cancel_token *token, struct cancel_token *parent)
 			parent->child->previous = token;
 		parent->child = token;
 		/* relaxed: nobody knows the token yet; the parent's state is written under this lock. */
-		moirai_store_relaxed(&token->head.state_, moirai_load_relaxed(&parent->head.state_));
+		moirai_store_relaxed(
+			&token->head.state_, moirai_load_relaxed(&parent->head.state_));
 	}
 	moirai__lock_release(&root->lock);
 	return status;
@@ -394,8 +397,9 @@ int moirai_cancel_create_until(moirai_cancel **out, moirai_cancel *parent, uint6
 		int status = cancel_link(token, full);
 		if (status < 0) {
 			moirai_free(token);
-			return moirai__error_detailf(
-				status, "a cancellation tree has at most %u tokens", MOIRAI_CANCEL_TREE_MAX);
+			return moirai__error_detailf(status,
+				"a cancellation tree has at most %u tokens",
+				MOIRAI_CANCEL_TREE_MAX);
 		}
 		moirai_cancel_ref(parent);
 	}

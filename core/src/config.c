@@ -94,8 +94,9 @@ void moirai__config_env_name(char *name, const char *key)
 	memcpy(name, "MOIRAI_", 7);
 	size_t at = 7;
 	for (; *key && at < CONFIG_ENV_MAX - 1; key++, at++)
-		name[at] = *key == '.' || *key == '-' ? '_' :
-			   *key >= 'a' && *key <= 'z' ? (char)(*key - 'a' + 'A') : *key;
+		name[at] = *key == '.' || *key == '-'   ? '_'
+			   : *key >= 'a' && *key <= 'z' ? (char)(*key - 'a' + 'A')
+							: *key;
 	name[at] = 0;
 }
 
@@ -173,8 +174,8 @@ static struct config_entry *config_lookup(const moirai_config *config, const cha
 	if (entry)
 		return entry;
 	const char *near = moirai__config_suggest(config, key, length);
-	moirai__error_detailf(-ENOENT, "%.80s: no such key%s%s%s", key, near ? "; did you mean " : "",
-		near ? near : "", near ? "?" : "");
+	moirai__error_detailf(-ENOENT, "%.80s: no such key%s%s%s", key,
+		near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 	return NULL;
 }
 
@@ -201,8 +202,9 @@ static int config_fill(moirai_config *config)
 	qsort(config->entries, count, sizeof(*config->entries), config_compare);
 	for (size_t i = 0; i < count; i++) {
 		const moirai_config_key *key = config->entries[i].key;
-		int status = moirai__config_value_make(&config->entries[i].layer[MOIRAI_CONFIG_DEFAULT], key,
-			key->fallback, strlen(key->fallback), NULL, why);
+		int status =
+			moirai__config_value_make(&config->entries[i].layer[MOIRAI_CONFIG_DEFAULT],
+				key, key->fallback, strlen(key->fallback), NULL, why);
 		if (status < 0)
 			return status;
 	}

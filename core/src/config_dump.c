@@ -101,7 +101,8 @@ static int config_put_json(void *self, const moirai_config_entry *entry)
 	status = status ? status : config_put(writer, ": {\"value\": ");
 	status = status ? status : config_put_value(writer, entry);
 	status = status ? status : config_put(writer, ", \"origin\": ");
-	status = status ? status : config_put_quoted(writer, moirai_config_origin_name(entry->origin));
+	status = status ? status
+			: config_put_quoted(writer, moirai_config_origin_name(entry->origin));
 	if (entry->where[0]) {
 		status = status ? status : config_put(writer, ", \"where\": ");
 		status = status ? status : config_put_quoted(writer, entry->where);

@@ -48,13 +48,13 @@ static int config_env_take(
 	if (!entry && near) {
 		char wanted[CONFIG_ENV_MAX];
 		moirai__config_env_name(wanted, near);
-		return moirai__error_detailf(
-			-EINVAL, "environment: %s: no such variable; did you mean %s?", name, wanted);
+		return moirai__error_detailf(-EINVAL,
+			"environment: %s: no such variable; did you mean %s?", name, wanted);
 	}
 	if (!entry)
 		return 0;
-	int status = moirai__config_value_make(&pending[entry - config->entries], entry->key, equals + 1,
-		strlen(equals + 1), name, why);
+	int status = moirai__config_value_make(&pending[entry - config->entries], entry->key,
+		equals + 1, strlen(equals + 1), name, why);
 	if (status == -EINVAL)
 		return moirai__error_detailf(
 			status, "environment: %s: \"%.60s\" %s", name, equals + 1, why);

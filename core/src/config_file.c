@@ -60,8 +60,8 @@ static int config_line_error(const struct config_reader *reader, const char *wha
 static int config_printable(struct config_span span)
 {
 	int length = 0;
-	while ((size_t)length < span.length && length < 64 && (unsigned char)span.at[length] >= 0x20 &&
-		span.at[length] != 0x7f)
+	while ((size_t)length < span.length && length < 64 &&
+		(unsigned char)span.at[length] >= 0x20 && span.at[length] != 0x7f)
 		length++;
 	return length;
 }
@@ -72,7 +72,8 @@ static int config_read_section(struct config_reader *reader, struct config_span 
 	if (!end)
 		return config_line_error(reader, "a section lacks its ]");
 	struct config_span rest = {end + 1, line.length - (size_t)(end + 1 - line.at)};
-	struct config_span name = config_trim((struct config_span){line.at + 1, (size_t)(end - line.at) - 1});
+	struct config_span name =
+		config_trim((struct config_span){line.at + 1, (size_t)(end - line.at) - 1});
 	if (!config_nothing(rest))
 		return config_line_error(reader, "there is something behind the section");
 	if (name.length > MOIRAI_CONFIG_NAME_MAX)
@@ -117,7 +118,7 @@ static const char *config_read_plain(struct config_span value, char *out, size_t
 {
 	size_t end = 0;
 	while (end < value.length && !(end > 0 && (value.at[end] == '#' || value.at[end] == ';') &&
-					   config_blank(value.at[end - 1])))
+					     config_blank(value.at[end - 1])))
 		end++;
 	value = config_nothing(value) ? (struct config_span){value.at, 0}
 				      : config_trim((struct config_span){value.at, end});
@@ -162,7 +163,8 @@ static int config_read_assignment(struct config_reader *reader, struct config_sp
 	struct config_entry *entry;
 	const char *equals = memchr(line.at, '=', line.length);
 	if (!equals)
-		return config_line_error(reader, "is neither key = value, nor [section], nor # comment");
+		return config_line_error(
+			reader, "is neither key = value, nor [section], nor # comment");
 	struct config_span name = {line.at, (size_t)(equals - line.at)};
 	struct config_span value = {equals + 1, line.length - name.length - 1};
 	int status = config_read_key(reader, config_trim(name), &entry);
@@ -184,8 +186,8 @@ static int config_read_assignment(struct config_reader *reader, struct config_sp
 	slot->line = reader->line;
 	if (status == -EINVAL) {
 		struct config_span shown = {text, length};
-		return moirai__error_detailf(status, "%.100s:%u: %s: \"%.*s\" %s", reader->name, reader->line,
-			key, config_printable(shown), text, why);
+		return moirai__error_detailf(status, "%.100s:%u: %s: \"%.*s\" %s", reader->name,
+			reader->line, key, config_printable(shown), text, why);
 	}
 	return status;
 }
@@ -229,8 +231,8 @@ int moirai_config_load_text(
 	if (!config || (!text && length) || !name)
 		return -EINVAL;
 	if (length > MOIRAI_CONFIG_FILE_MAX)
-		return moirai__error_detailf(-EFBIG, "%.100s: is longer than %u bytes", name,
-			MOIRAI_CONFIG_FILE_MAX);
+		return moirai__error_detailf(
+			-EFBIG, "%.100s: is longer than %u bytes", name, MOIRAI_CONFIG_FILE_MAX);
 	struct config_value *pending = moirai__config_pending_create(config);
 	if (!pending)
 		return -ENOMEM;
@@ -288,7 +290,8 @@ static bool config_differs(const struct config_entry *entry, const struct config
 {
 	struct config_entry then = *entry;
 	then.layer[MOIRAI_CONFIG_FILE] = *fresh;
-	return strcmp(moirai__config_effective(entry)->text, moirai__config_effective(&then)->text) != 0;
+	return strcmp(moirai__config_effective(entry)->text,
+		       moirai__config_effective(&then)->text) != 0;
 }
 
 static unsigned config_reload_commit(moirai_config *config, struct config_value *pending)
@@ -299,7 +302,8 @@ static unsigned config_reload_commit(moirai_config *config, struct config_value 
 		bool reloadable = entry->key->flags & MOIRAI_CONFIG_RELOADABLE;
 		if (!reloadable && config_differs(entry, &pending[i])) {
 			if (kept++ == 0)
-				moirai__error_detailf(0, "%s: takes effect at the next start", entry->key->name);
+				moirai__error_detailf(
+					0, "%s: takes effect at the next start", entry->key->name);
 			moirai__config_value_fini(&pending[i]);
 			continue;
 		}

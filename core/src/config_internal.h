@@ -5,7 +5,7 @@
 
 #include <moirai/core/config.h>
 
-#define CONFIG_LAYERS 4
+#define CONFIG_LAYERS  4
 #define CONFIG_WHY_MAX 160 /* bytes of "what is wrong" */
 
 /* One value of one layer. `text` NULL: the layer does not set the key. */

@@ -13,15 +13,16 @@
 #include "config_internal.h"
 #include "config_registry.h"
 
-static const char *const config_log_levels[] = {"trace", "debug", "info", "warn", "error", "off", NULL};
+static const char *const config_log_levels[] = {
+	"trace", "debug", "info", "warn", "error", "off", NULL};
 static const char *const config_log_formats[] = {"text", "json", NULL};
 
 /* Core's own keys. */
 static const moirai_config_key config_core_keys[] = {
 	{"log.level", "lines of this level and above are written", "warn", MOIRAI_CONFIG_ENUM,
 		MOIRAI_CONFIG_RELOADABLE, 0, 0, config_log_levels},
-	{"log.format", "the form of the lines", "text", MOIRAI_CONFIG_ENUM, MOIRAI_CONFIG_RELOADABLE, 0, 0,
-		config_log_formats},
+	{"log.format", "the form of the lines", "text", MOIRAI_CONFIG_ENUM,
+		MOIRAI_CONFIG_RELOADABLE, 0, 0, config_log_formats},
 	{"log.limit", "lines per second and call site, 0: no limit", "100", MOIRAI_CONFIG_INT,
 		MOIRAI_CONFIG_RELOADABLE, 0, UINT32_MAX, NULL},
 };
@@ -74,7 +75,8 @@ static int config_key_check(const moirai_config_key *key)
 		return moirai__error_detailf(-EINVAL, "%s: its declaration is wrong", key->name);
 	if (!key->fallback)
 		return moirai__error_detailf(-EINVAL, "%s: has no default", key->name);
-	if (moirai__config_parse(key, key->fallback, strlen(key->fallback), &number, canonical, why) < 0)
+	if (moirai__config_parse(
+		    key, key->fallback, strlen(key->fallback), &number, canonical, why) < 0)
 		return moirai__error_detailf(-EINVAL, "%s: its default %s", key->name, why);
 	return 0;
 }
@@ -88,7 +90,8 @@ static bool config_key_clashes(const moirai_config_key *a, const moirai_config_k
 	return strcmp(name_a, name_b) == 0;
 }
 
-static int config_key_unique(const moirai_config_key *key, const moirai_config_key *keys, size_t count)
+static int config_key_unique(
+	const moirai_config_key *key, const moirai_config_key *keys, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (config_key_clashes(key, &keys[i]))
@@ -106,8 +109,8 @@ static int config_table_check(const moirai_config_table *table)
 			status = config_key_unique(&table->keys[i], table->keys, i);
 		for (size_t s = 0; status == 0 && s < MOIRAI_CONFIG_TABLES_MAX; s++)
 			if (config_slots[s].table)
-				status = config_key_unique(&table->keys[i], config_slots[s].table->keys,
-					config_slots[s].table->count);
+				status = config_key_unique(&table->keys[i],
+					config_slots[s].table->keys, config_slots[s].table->count);
 		if (status < 0)
 			return status;
 	}

@@ -17,12 +17,23 @@ struct config_unit {
 
 /* Largest first, so that the canonical text takes the largest unit that divides the value. */
 static const struct config_unit config_size_units[] = {
-	{"T", 1ull << 40}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1},
+	{"T", 1ull << 40},
+	{"G", 1 << 30},
+	{"M", 1 << 20},
+	{"K", 1 << 10},
+	{"", 1},
 	/* Read, never written. */
-	{"TiB", 1ull << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1},
+	{"TiB", 1ull << 40},
+	{"GiB", 1 << 30},
+	{"MiB", 1 << 20},
+	{"KiB", 1 << 10},
+	{"B", 1},
 };
 static const struct config_unit config_duration_units[] = {
-	{"s", MOIRAI_S}, {"ms", MOIRAI_MS}, {"us", MOIRAI_US}, {"ns", MOIRAI_NS},
+	{"s", MOIRAI_S},
+	{"ms", MOIRAI_MS},
+	{"us", MOIRAI_US},
+	{"ns", MOIRAI_NS},
 };
 
 static bool config_is(const char *text, size_t length, const char *word)
@@ -38,8 +49,10 @@ static int config_wrong(char *why, const char *what)
 
 static int config_digit(char c, unsigned base)
 {
-	int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		    c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+	int digit = c >= '0' && c <= '9'   ? c - '0'
+		    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+		    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+					   : 99;
 	return digit < (int)base ? digit : -1;
 }
 
@@ -109,7 +122,7 @@ static int config_parse_unit(const char *text, size_t length, const struct confi
 static int config_parse_size(const char *text, size_t length, int64_t *number, char *why)
 {
 	if (config_parse_unit(text, length, config_size_units, MOIRAI_ARRAY_SIZE(config_size_units),
-			number) == 0)
+		    number) == 0)
 		return 0;
 	return config_wrong(why, "is no size (a whole number of bytes, or with K, M, G or T)");
 }
@@ -124,8 +137,8 @@ static int config_parse_duration(const char *text, size_t length, int64_t *numbe
 	return config_wrong(why, "is no duration (a whole number with ns, us, ms or s)");
 }
 
-static int config_parse_enum(const moirai_config_key *key, const char *text, size_t length,
-	int64_t *number, char *why)
+static int config_parse_enum(
+	const moirai_config_key *key, const char *text, size_t length, int64_t *number, char *why)
 {
 	for (int64_t i = 0; key->choices[i]; i++) {
 		if (config_is(text, length, key->choices[i])) {
@@ -151,18 +164,19 @@ static int config_parse_string(const char *text, size_t length, char *why)
 	return 0;
 }
 
-static void config_unit_text(char *out, const struct config_unit *units, size_t count, int64_t number)
+static void config_unit_text(
+	char *out, const struct config_unit *units, size_t count, int64_t number)
 {
 	size_t i = 0;
 	while (i + 1 < count && ((uint64_t)number % units[i].factor != 0 || number == 0))
 		i++;
-	snprintf(out, MOIRAI_CONFIG_VALUE_MAX + 1, "%" PRIu64 "%s", (uint64_t)number / units[i].factor,
-		units[i].name);
+	snprintf(out, MOIRAI_CONFIG_VALUE_MAX + 1, "%" PRIu64 "%s",
+		(uint64_t)number / units[i].factor, units[i].name);
 }
 
 /* The canonical text: what is read back as the same value. */
-static void config_text(const moirai_config_key *key, const char *text, size_t length, int64_t number,
-	char *out)
+static void config_text(
+	const moirai_config_key *key, const char *text, size_t length, int64_t number, char *out)
 {
 	switch (key->type) {
 	case MOIRAI_CONFIG_BOOL:
@@ -188,7 +202,8 @@ static int config_check_range(const moirai_config_key *key, int64_t number, char
 {
 	bool ranged = key->type == MOIRAI_CONFIG_INT || key->type == MOIRAI_CONFIG_SIZE ||
 		      key->type == MOIRAI_CONFIG_DURATION;
-	if (!ranged || (key->min == 0 && key->max == 0) || (number >= key->min && number <= key->max))
+	if (!ranged || (key->min == 0 && key->max == 0) ||
+		(number >= key->min && number <= key->max))
 		return 0;
 	char low[MOIRAI_CONFIG_VALUE_MAX + 1], high[MOIRAI_CONFIG_VALUE_MAX + 1];
 	config_text(key, NULL, 0, key->min, low);
@@ -205,12 +220,24 @@ int moirai__config_parse(const moirai_config_key *key, const char *text, size_t 
 	if (length > MOIRAI_CONFIG_VALUE_MAX)
 		return config_wrong(why, "is too long");
 	switch (key->type) {
-	case MOIRAI_CONFIG_BOOL: status = config_parse_bool(text, length, number, why); break;
-	case MOIRAI_CONFIG_INT: status = config_parse_int(text, length, number, why); break;
-	case MOIRAI_CONFIG_SIZE: status = config_parse_size(text, length, number, why); break;
-	case MOIRAI_CONFIG_DURATION: status = config_parse_duration(text, length, number, why); break;
-	case MOIRAI_CONFIG_ENUM: status = config_parse_enum(key, text, length, number, why); break;
-	case MOIRAI_CONFIG_STRING: status = config_parse_string(text, length, why); break;
+	case MOIRAI_CONFIG_BOOL:
+		status = config_parse_bool(text, length, number, why);
+		break;
+	case MOIRAI_CONFIG_INT:
+		status = config_parse_int(text, length, number, why);
+		break;
+	case MOIRAI_CONFIG_SIZE:
+		status = config_parse_size(text, length, number, why);
+		break;
+	case MOIRAI_CONFIG_DURATION:
+		status = config_parse_duration(text, length, number, why);
+		break;
+	case MOIRAI_CONFIG_ENUM:
+		status = config_parse_enum(key, text, length, number, why);
+		break;
+	case MOIRAI_CONFIG_STRING:
+		status = config_parse_string(text, length, why);
+		break;
 	}
 	if (status == 0)
 		status = config_check_range(key, *number, why);

@@ -31,7 +31,8 @@ MOIRAI_COLD void moirai__lock_slow(moirai__lock *lock)
 		moirai_cpu_relax();
 		uint32_t found = 0;
 		/* relaxed: only to avoid a failing CAS. acquire: pairs with the release of the holder. */
-		if (moirai_load_relaxed(&lock->word_) == 0 && moirai_cas_acquire(&lock->word_, &found, 1))
+		if (moirai_load_relaxed(&lock->word_) == 0 &&
+			moirai_cas_acquire(&lock->word_, &found, 1))
 			return;
 	}
 	/* acquire: pairs with the release of the holder, when the value found is 0. */

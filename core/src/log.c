@@ -34,7 +34,7 @@ static const char *const log_level_names[] = {"trace", "debug", "info", "warn", 
 
 int32_t moirai__log_threshold = MOIRAI_LOG_WARN;
 
-static uint32_t log_format_wanted = MOIRAI_LOG_TEXT; /* atomic */
+static uint32_t log_format_wanted = MOIRAI_LOG_TEXT;  /* atomic */
 static uint32_t log_limit = MOIRAI_LOG_LIMIT_DEFAULT; /* atomic */
 
 /* Under the lock; the owner is read by anybody. */

@@ -24,7 +24,7 @@ struct log_line {
 	char *text;
 	size_t size;
 	bool json;
-	bool full;   /* something did not fit */
+	bool full; /* something did not fit */
 };
 
 static bool log_room(struct log_line *line, size_t size)
@@ -89,7 +89,8 @@ static bool log_put_quotable(struct log_line *line, const char *text, size_t siz
 		size_t length = text_utf8(bytes + i, size - i);
 		bool bad = length == 0;
 		bool ok;
-		if (!bad && bytes[i] >= 0x20 && bytes[i] != '"' && bytes[i] != '\\' && bytes[i] != 0x7f)
+		if (!bad && bytes[i] >= 0x20 && bytes[i] != '"' && bytes[i] != '\\' &&
+			bytes[i] != 0x7f)
 			ok = log_put(line, text + i, length);
 		else
 			ok = log_put(line, escaped, log_escape(line, escaped, bytes[i], bad));
@@ -153,7 +154,10 @@ static bool log_put_f64(struct log_line *line, double value)
 {
 	char digits[40];
 	if (!__builtin_isfinite(value))
-		return log_puts(line, line->json ? "null" : __builtin_isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+		return log_puts(line, line->json               ? "null"
+				      : __builtin_isnan(value) ? "nan"
+				      : value > 0              ? "inf"
+							       : "-inf");
 	/* 15 digits where they say it all, else the 17 that always do. */
 	int size = snprintf(digits, sizeof(digits), "%.15g", value);
 	double back = 0;
@@ -182,14 +186,22 @@ static bool log_put_hex(struct log_line *line, uint64_t value)
 static bool log_put_value(struct log_line *line, const moirai_kv *kv)
 {
 	switch (kv->type_) {
-	case MOIRAI_KV_I64: return log_put_i64(line, kv->value_.i);
-	case MOIRAI_KV_U64: return log_put_u64(line, kv->value_.u, 10);
-	case MOIRAI_KV_HEX: return log_put_hex(line, kv->value_.u);
-	case MOIRAI_KV_F64: return log_put_f64(line, kv->value_.f);
-	case MOIRAI_KV_BOOL: return log_puts(line, kv->value_.u ? "true" : "false");
-	case MOIRAI_KV_STR: return log_put_string(line, (const char *)kv->value_.p, kv->length_);
-	case MOIRAI_KV_PTR: return log_put_hex(line, (uintptr_t)kv->value_.p);
-	case MOIRAI_KV_STATUS: return log_put_status(line, kv->value_.i);
+	case MOIRAI_KV_I64:
+		return log_put_i64(line, kv->value_.i);
+	case MOIRAI_KV_U64:
+		return log_put_u64(line, kv->value_.u, 10);
+	case MOIRAI_KV_HEX:
+		return log_put_hex(line, kv->value_.u);
+	case MOIRAI_KV_F64:
+		return log_put_f64(line, kv->value_.f);
+	case MOIRAI_KV_BOOL:
+		return log_puts(line, kv->value_.u ? "true" : "false");
+	case MOIRAI_KV_STR:
+		return log_put_string(line, (const char *)kv->value_.p, kv->length_);
+	case MOIRAI_KV_PTR:
+		return log_put_hex(line, (uintptr_t)kv->value_.p);
+	case MOIRAI_KV_STATUS:
+		return log_put_status(line, kv->value_.i);
 	}
 	return log_puts(line, "null");
 }
@@ -205,8 +217,8 @@ static bool log_put_key(struct log_line *line, const char *key)
 		key = "_";
 	for (; ok && *key; key++) {
 		char c = *key;
-		bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			    c == '_' || c == '.' || c == '-';
+		bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			    (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
 		ok = log_put(line, fine ? &c : "_", 1);
 	}
 	return ok && log_puts(line, line->json ? "\":" : "=");

@@ -45,9 +45,26 @@
 MOIRAI_STATIC_ASSERT(MOIRAI_EVENT_USER + 1 == MOIRAI_EVENT_KINDS, "every kind is counted");
 
 static const char *const observer_event_names[] = {
-	"spawn", "start", "finish", "cancel", "park", "unpark", "steal", "worker_start", "worker_stop",
-	"sleep", "wake", "alloc", "free", "lock_wait", "lock_got", "io_submit", "io_complete", "timer",
-	"error", "user",
+	"spawn",
+	"start",
+	"finish",
+	"cancel",
+	"park",
+	"unpark",
+	"steal",
+	"worker_start",
+	"worker_stop",
+	"sleep",
+	"wake",
+	"alloc",
+	"free",
+	"lock_wait",
+	"lock_got",
+	"io_submit",
+	"io_complete",
+	"timer",
+	"error",
+	"user",
 };
 MOIRAI_STATIC_ASSERT(
 	MOIRAI_ARRAY_SIZE(observer_event_names) == MOIRAI_EVENT_KINDS, "every kind has a name");

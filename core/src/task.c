@@ -51,7 +51,8 @@ static int task_attr_check(const moirai_task_attr *attr)
 		return moirai__error_detailf(-EINVAL, "task priority %d is not in %d..%d",
 			(int)attr->priority, MOIRAI_PRIORITY_IDLE, MOIRAI_PRIORITY_CRITICAL);
 	if (attr->flags & ~(uint32_t)(MOIRAI_TASK_DETACHED | MOIRAI_TASK_PINNED))
-		return moirai__error_detailf(-EINVAL, "unknown task flags 0x%x", (unsigned)attr->flags);
+		return moirai__error_detailf(
+			-EINVAL, "unknown task flags 0x%x", (unsigned)attr->flags);
 	if (attr->reserved_)
 		return moirai__error_detailf(-EINVAL, "reserved task attribute is not zero");
 	return 0;

@@ -7,17 +7,17 @@
 
 #define VERSION_TEXT_(x) #x
 #define VERSION_TEXT(x)  VERSION_TEXT_(x)
-#define VERSION_STRING                                                                             \
-	VERSION_TEXT(MOIRAI_VERSION_MAJOR)                                                             \
+#define VERSION_STRING                     \
+	VERSION_TEXT(MOIRAI_VERSION_MAJOR) \
 	"." VERSION_TEXT(MOIRAI_VERSION_MINOR) "." VERSION_TEXT(MOIRAI_VERSION_PATCH)
 
 #if defined(__clang__)
 #define VERSION_COMPILER                                                                           \
-	"clang-" VERSION_TEXT(__clang_major__) "." VERSION_TEXT(__clang_minor__) "." VERSION_TEXT(    \
+	"clang-" VERSION_TEXT(__clang_major__) "." VERSION_TEXT(__clang_minor__) "." VERSION_TEXT( \
 		__clang_patchlevel__)
 #else
-#define VERSION_COMPILER                                                                           \
-	"gcc-" VERSION_TEXT(__GNUC__) "." VERSION_TEXT(__GNUC_MINOR__) "." VERSION_TEXT(              \
+#define VERSION_COMPILER                                                                 \
+	"gcc-" VERSION_TEXT(__GNUC__) "." VERSION_TEXT(__GNUC_MINOR__) "." VERSION_TEXT( \
 		__GNUC_PATCHLEVEL__)
 #endif
 
@@ -92,15 +92,13 @@
 #endif
 
 /* The list once; the table and the line are made from it. */
-#define VERSION_FACTS(fact)                                                                        \
-	fact("compiler", VERSION_COMPILER)                                                             \
-	fact("system", VERSION_SYSTEM "-" VERSION_PROCESSOR)                                           \
-	fact("optimized", VERSION_OPTIMIZED)                                                           \
-	fact("sanitizer", VERSION_SANITIZER)                                                           \
-	fact("option.debug_asserts", VERSION_DEBUG_ASSERTS)                                            \
-	fact("option.noise", VERSION_NOISE)                                                            \
-	fact("option.observer", VERSION_OBSERVER)                                                      \
-	fact("option.log_floor", VERSION_LOG_FLOOR)
+#define VERSION_FACTS(fact)                                                                     \
+	fact("compiler", VERSION_COMPILER) fact("system", VERSION_SYSTEM "-" VERSION_PROCESSOR) \
+		fact("optimized", VERSION_OPTIMIZED) fact("sanitizer", VERSION_SANITIZER)       \
+			fact("option.debug_asserts", VERSION_DEBUG_ASSERTS)                     \
+				fact("option.noise", VERSION_NOISE)                             \
+					fact("option.observer", VERSION_OBSERVER)               \
+						fact("option.log_floor", VERSION_LOG_FLOOR)
 
 #define VERSION_ROW(key, value)  {key, value},
 #define VERSION_WORD(key, value) " " key "=" value

@@ -118,10 +118,18 @@ static void mutants_are_read_or_refused(void)
 			size_t at = (random >> 8) % size;
 			char bit = bits[(random >> 3) % (sizeof(bits) - 1)];
 			switch (random >> 30) {
-			case 0: text[at] = bit; break;
-			case 1: memmove(text + at, text + at + 1, --size - at); break;
-			case 2: memmove(text + at + 1, text + at, size++ - at), text[at] = bit; break;
-			default: size = at + 1; break;
+			case 0:
+				text[at] = bit;
+				break;
+			case 1:
+				memmove(text + at, text + at + 1, --size - at);
+				break;
+			case 2:
+				memmove(text + at + 1, text + at, size++ - at), text[at] = bit;
+				break;
+			default:
+				size = at + 1;
+				break;
 			}
 		}
 		LLVMFuzzerTestOneInput((const uint8_t *)text, size);

@@ -13,12 +13,12 @@
 
 /* The release that ends a running callback becomes relaxed with bug 1. */
 #undef moirai_store_release
-#define moirai_store_release(p, v)                                                                 \
+#define moirai_store_release(p, v) \
 	moirai__store(p, v, model_bug(1) ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 /* The acquire with which unregister looks at a running callback finds "called" with bug 2. */
 static const void *watched;
 #undef moirai_load_acquire
-#define moirai_load_acquire(p)                                                                     \
+#define moirai_load_acquire(p) \
 	(model_bug(2) && (const void *)(p) == watched ? 3 : moirai__load(p, __ATOMIC_ACQUIRE))
 #include "../src/cancel.c"
 #undef moirai_load_acquire

@@ -9,11 +9,12 @@
 #include "model.h"
 
 #undef moirai_exchange_release
-#define moirai_exchange_release(p, v)                                                              \
+#define moirai_exchange_release(p, v) \
 	moirai__xchg(p, v, model_bug(1) ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 #undef moirai_exchange_acquire
-#define moirai_exchange_acquire(p, v)                                                              \
-	moirai__xchg(p, model_bug(3) ? 1u : (uint32_t)(v), model_bug(2) ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
+#define moirai_exchange_acquire(p, v)                      \
+	moirai__xchg(p, model_bug(3) ? 1u : (uint32_t)(v), \
+		model_bug(2) ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
 /* None: the spinning in front only hides the way behind it. */
 static unsigned spins;
 #define LOCK_SPINS spins

@@ -30,7 +30,7 @@ static void planted_light(void)
 #define moirai_fence_light() planted_light()
 /* The release that ends a callback becomes relaxed with bug 3. */
 #undef moirai_store_release
-#define moirai_store_release(p, v)                                                                 \
+#define moirai_store_release(p, v) \
 	moirai__store(p, v, model_bug(3) && sizeof(*(p)) == 4 ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 #include "../src/observer.c"
 
@@ -129,7 +129,8 @@ MODEL_MAIN(MODEL_CLEAN(detach_never_frees_under_a_callback, .exhaust = true),
 	MODEL_CLEAN(detach_never_frees_under_a_callback, .symmetric_fences = true, .exhaust = true),
 	MODEL_CLEAN(a_chain_is_not_filled_while_it_is_read, .modes = MODEL_DFS | MODEL_PCT),
 	MODEL_CLEAN(changes_exclude_each_other, .modes = MODEL_DFS | MODEL_PCT, .limit = 100000),
-	MODEL_CLEAN(threads_share_one_slot_in_turn, .modes = MODEL_DFS | MODEL_PCT, .limit = 100000),
+	MODEL_CLEAN(
+		threads_share_one_slot_in_turn, .modes = MODEL_DFS | MODEL_PCT, .limit = 100000),
 	MODEL_FINDS(detach_never_frees_under_a_callback, 1, "free"),
 	MODEL_FINDS(detach_never_frees_under_a_callback, 2, "free", .symmetric_fences = true),
 	MODEL_FINDS(detach_never_frees_under_a_callback, 3, "free"))

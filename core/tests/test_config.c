@@ -16,7 +16,8 @@ static const char *const colours[] = {"red", "green", "blue", NULL};
 static const moirai_config_key keys[] = {
 	{"pool.workers", "threads", "4", MOIRAI_CONFIG_INT, 0, 1, 1024, NULL},
 	{"pool.stack", "of a task", "64K", MOIRAI_CONFIG_SIZE, 0, 4096, 1 << 20, NULL},
-	{"pool.nap", "a sleep", "10ms", MOIRAI_CONFIG_DURATION, MOIRAI_CONFIG_RELOADABLE, 0, 0, NULL},
+	{"pool.nap", "a sleep", "10ms", MOIRAI_CONFIG_DURATION, MOIRAI_CONFIG_RELOADABLE, 0, 0,
+		NULL},
 	{"pool.eager", "or lazy", "off", MOIRAI_CONFIG_BOOL, MOIRAI_CONFIG_RELOADABLE, 0, 0, NULL},
 	{"pool.colour", "of it", "green", MOIRAI_CONFIG_ENUM, 0, 0, 0, colours},
 	{"pool.name", "of it", "", MOIRAI_CONFIG_STRING, MOIRAI_CONFIG_RELOADABLE, 0, 0, NULL},
@@ -101,9 +102,10 @@ static void getting_refuses_other_types_and_unknown_keys(void)
 static void a_file_sets_keys_with_sections_and_comments(void)
 {
 	moirai_config *config = fresh();
-	CHECK(load(config, "\xef\xbb\xbf# a comment\n; another\n\n  pool.workers = 0x10  # sixteen\r\n"
-			   "[ pool ] # section\nname = a b=c#d   # not part\nstack=1M\ncolour =blue\n"
-			   "[]\nany=-9223372036854775808") == 0);
+	CHECK(load(config,
+		      "\xef\xbb\xbf# a comment\n; another\n\n  pool.workers = 0x10  # sixteen\r\n"
+		      "[ pool ] # section\nname = a b=c#d   # not part\nstack=1M\ncolour =blue\n"
+		      "[]\nany=-9223372036854775808") == 0);
 	uint64_t size;
 	unsigned colour;
 	CHECK(get_int(config, "pool.workers") == 16);
@@ -120,7 +122,8 @@ static void quoted_strings_have_escapes(void)
 	CHECK(load(config, "pool.name = \"  a # \\\"b\\\" \\\\ \\n\\t\\r \" ; end\n") == 0);
 	CHECK(strcmp(get_string(config, "pool.name"), "  a # \"b\" \\ \n\t\r ") == 0);
 	CHECK(load(config, "pool.name = \"\"") == 0 && get_string(config, "pool.name")[0] == 0);
-	CHECK(load(config, "pool.name =   # nothing") == 0 && get_string(config, "pool.name")[0] == 0);
+	CHECK(load(config, "pool.name =   # nothing") == 0 &&
+		get_string(config, "pool.name")[0] == 0);
 	CHECK(load(config, "pool.name = \xc3\xa9t\xc3\xa9") == 0);
 	CHECK(strcmp(get_string(config, "pool.name"), "\xc3\xa9t\xc3\xa9") == 0);
 	finish(config);
@@ -150,7 +153,8 @@ static void what_is_wrong_is_told_with_its_place(void)
 		{"pool.nap = 99999999999s", "is no duration"},
 		{"pool.eager = maybe", "is no boolean"},
 		{"pool.colour = pink", "is none of red, green, blue"},
-		{"# x\npool.wrokers = 1", "t.conf:2: pool.wrokers: no such key; did you mean pool.workers?"},
+		{"# x\npool.wrokers = 1",
+			"t.conf:2: pool.wrokers: no such key; did you mean pool.workers?"},
 		{"nothing", "t.conf:1: is neither"},
 		{"= 1", "there is no key"},
 		{"[pool", "lacks its ]"},
@@ -232,7 +236,8 @@ static void the_environment_is_checked_as_files_are(void)
 		const char *detail;
 	} cases[] = {
 		{"MOIRAI_POOL_WORKERS=8", 0, NULL},
-		{"MOIRAI_POOL_WORKERS=x", -EINVAL, "environment: MOIRAI_POOL_WORKERS: \"x\" is no whole"},
+		{"MOIRAI_POOL_WORKERS=x", -EINVAL,
+			"environment: MOIRAI_POOL_WORKERS: \"x\" is no whole"},
 		{"MOIRAI_POOL_WORKES=8", -EINVAL, "did you mean MOIRAI_POOL_WORKERS?"},
 		{"MOIRAI_SOMETHING_ELSE=8", 0, NULL},
 		{"MOIRAI_NOTHING", 0, NULL},
@@ -272,7 +277,8 @@ static const char *file_of(const char *text)
 static void a_real_file_is_loaded(void)
 {
 	moirai_config *config = fresh();
-	CHECK(moirai_config_load_file(config, file_of("any = 12\n")) == 0 && get_int(config, "any") == 12);
+	CHECK(moirai_config_load_file(config, file_of("any = 12\n")) == 0 &&
+		get_int(config, "any") == 12);
 	CHECK(moirai_config_load_file(config, file_of("any = z\n")) == -EINVAL);
 	CHECK(strstr(moirai_error_detail(), "test_config.tmp:1: any:") != NULL);
 	CHECK(moirai_config_load_file(config, "there/is/no/such.conf") == -ENOENT);
@@ -293,7 +299,8 @@ static void reload_changes_the_safe_keys_only(void)
 		      config, file_of("pool.workers=2\npool.nap=1s\npool.name=old\nany=9\n")) == 0);
 	CHECK(moirai_config_set(config, "any", "1") == 0);
 	/* workers: kept; nap: changed; name: back to the default; any: hidden by the program's layer. */
-	CHECK(moirai_config_reload(config, file_of("pool.workers=3\npool.nap=2s\nany=8\n"), &kept) == 0);
+	CHECK(moirai_config_reload(
+		      config, file_of("pool.workers=3\npool.nap=2s\nany=8\n"), &kept) == 0);
 	CHECK(kept == 1 && strstr(moirai_error_detail(), "pool.workers"));
 	CHECK(get_int(config, "pool.workers") == 2 && get_int(config, "any") == 1);
 	CHECK(moirai_config_get_duration(config, "pool.nap", &nap) == 0 && nap == 2000000000);
@@ -337,16 +344,19 @@ static void a_dump_tells_origins_and_reads_back(void)
 	CHECK(moirai__config_load_environment(config, environment) == 0);
 	CHECK(moirai_config_set(config, "any", "-3") == 0);
 	CHECK(moirai_config_dump(config, MOIRAI_CONFIG_TEXT, collect, &first) == 0);
-	CHECK(strstr(first.at, "any = -3 # code\n") && strstr(first.at, "pool.stack = 64K # default\n"));
+	CHECK(strstr(first.at, "any = -3 # code\n") &&
+		strstr(first.at, "pool.stack = 64K # default\n"));
 	CHECK(strstr(first.at, "pool.nap = 1500us # file t.conf:1\n"));
 	CHECK(strstr(first.at, "pool.colour = red # env MOIRAI_POOL_COLOUR\n"));
 	CHECK(strstr(first.at, "pool.name = \"q \\\" # \\n\" # file t.conf:2\n"));
 	finish(config);
 	config = fresh();
 	CHECK(load(config, first.at) == 0);
-	CHECK(get_int(config, "any") == -3 && strcmp(get_string(config, "pool.name"), "q \" # \n") == 0);
+	CHECK(get_int(config, "any") == -3 &&
+		strcmp(get_string(config, "pool.name"), "q \" # \n") == 0);
 	CHECK(moirai_config_dump(config, MOIRAI_CONFIG_JSON, collect, &second) == 0);
-	CHECK(strncmp(second.at, "{\n  \"any\": {\"value\": -3, \"origin\": \"file\", \"where\": ", 50) == 0);
+	CHECK(strncmp(second.at,
+		      "{\n  \"any\": {\"value\": -3, \"origin\": \"file\", \"where\": ", 50) == 0);
 	CHECK(strstr(second.at, "\"pool.eager\": {\"value\": false, \"origin\": \"file\""));
 	CHECK(strstr(second.at, "\"pool.nap\": {\"value\": \"1500us\""));
 	CHECK(strcmp(second.at + second.size - 5, "\"}\n}\n") == 0);
@@ -389,7 +399,8 @@ static void declarations_are_checked(void)
 	bad = good, bad.fallback = NULL;
 	CHECK(register_one(bad) == -EINVAL);
 	bad = good, bad.fallback = "10";
-	CHECK(register_one(bad) == -EINVAL && strstr(moirai_error_detail(), "its default is not in 0 .. 9"));
+	CHECK(register_one(bad) == -EINVAL &&
+		strstr(moirai_error_detail(), "its default is not in 0 .. 9"));
 	bad = good, bad.type = (moirai_config_type)9;
 	CHECK(register_one(bad) == -EINVAL);
 	bad = good, bad.type = MOIRAI_CONFIG_ENUM;
@@ -403,7 +414,8 @@ static void declarations_are_checked(void)
 	/* The same variable: MOIRAI_LOG_LEVEL. */
 	bad.name = "log_level";
 	CHECK(register_one(bad) == -EEXIST);
-	moirai_config_table none = {&good, 0}, null = {NULL, 1}, many = {&good, MOIRAI_CONFIG_KEYS_MAX + 1};
+	moirai_config_table none = {&good, 0}, null = {NULL, 1},
+			    many = {&good, MOIRAI_CONFIG_KEYS_MAX + 1};
 	CHECK(moirai_config_register(NULL) == -EINVAL && moirai_config_register(&none) == -EINVAL);
 	CHECK(moirai_config_register(&null) == -EINVAL && moirai_config_register(&many) == -EINVAL);
 }
@@ -486,7 +498,8 @@ static void failed_allocations_leave_nothing(void)
 		CHECK(status == (fired ? -ENOMEM : 0));
 		/* What is there can be used and freed. */
 		if (config)
-			CHECK(get_int(config, "pool.workers") == 4 || get_int(config, "pool.workers") == 9);
+			CHECK(get_int(config, "pool.workers") == 4 ||
+				get_int(config, "pool.workers") == 9);
 		moirai_config_destroy(config);
 		moirai_alloc_stats_get(&after);
 		CHECK(after.live_bytes == before.live_bytes);
@@ -518,4 +531,5 @@ TAP_MAIN(TEST(defaults_have_types), TEST(getting_refuses_other_types_and_unknown
 	TEST(a_real_file_is_loaded), TEST(reload_changes_the_safe_keys_only),
 	TEST(a_dump_tells_origins_and_reads_back), TEST(declarations_are_checked),
 	TEST(a_table_stays_while_a_configuration_knows_it), TEST(the_registry_has_a_limit),
-	TEST(the_log_takes_its_keys), TEST(failed_allocations_leave_nothing), TEST(distances_count_edits))
+	TEST(the_log_takes_its_keys), TEST(failed_allocations_leave_nothing),
+	TEST(distances_count_edits))

@@ -35,7 +35,8 @@ static int inline_spawn(moirai_executor *executor, const moirai_task_attr *attr,
 	return 0;
 }
 
-static int inline_shutdown(moirai_executor *executor, moirai_shutdown_mode mode, uint64_t deadline_ns)
+static int inline_shutdown(
+	moirai_executor *executor, moirai_shutdown_mode mode, uint64_t deadline_ns)
 {
 	(void)mode;
 	(void)deadline_ns;
@@ -80,8 +81,8 @@ static void spawn_refuses_what_is_missing(void)
 
 struct mailbox {
 	moirai_selectable head;
-	uint32_t word;    /* changes with every put and close */
-	uint32_t item;    /* 0: empty */
+	uint32_t word; /* changes with every put and close */
+	uint32_t item; /* 0: empty */
 	uint32_t waiters, closed, passed_on;
 };
 
@@ -122,8 +123,8 @@ static void mailbox_unregister(moirai_selectable *source, moirai_arm *arm)
 	}
 }
 
-static const moirai_selectable_ops mailbox_ops = {mailbox_try_take, mailbox_register,
-	mailbox_unregister};
+static const moirai_selectable_ops mailbox_ops = {
+	mailbox_try_take, mailbox_register, mailbox_unregister};
 
 static void mailbox_put(struct mailbox *box, uint32_t item)
 {
@@ -298,8 +299,8 @@ static moirai_selectable *numbers_selectable(moirai_stream *stream)
 	return &boxes[0].head;
 }
 
-static const moirai_stream_ops numbers_ops = {numbers_next, numbers_close, numbers_destroy,
-	numbers_selectable};
+static const moirai_stream_ops numbers_ops = {
+	numbers_next, numbers_close, numbers_destroy, numbers_selectable};
 
 struct squares {
 	moirai_stream head;
@@ -309,7 +310,8 @@ struct squares {
 static int squares_next(moirai_stream *stream, void *item, uint64_t deadline_ns)
 {
 	uint64_t n;
-	int status = moirai_stream_next(((struct squares *)(void *)stream)->source, &n, deadline_ns);
+	int status =
+		moirai_stream_next(((struct squares *)(void *)stream)->source, &n, deadline_ns);
 	if (status == 0)
 		*(uint64_t *)item = n * n;
 	return status;
@@ -320,7 +322,8 @@ static const moirai_stream_ops squares_ops = {squares_next, NULL, NULL, NULL};
 static void a_stream_delivers_in_order_and_ends(void)
 {
 	struct numbers numbers = {.head = {&numbers_ops, sizeof(uint64_t)}, .end = 5};
-	struct squares squares = {.head = {&squares_ops, sizeof(uint64_t)}, .source = &numbers.head};
+	struct squares squares = {
+		.head = {&squares_ops, sizeof(uint64_t)}, .source = &numbers.head};
 	uint64_t item, expected = 0;
 	int status;
 	while ((status = moirai_stream_next(&squares.head, &item, MOIRAI_NEVER)) == 0) {
@@ -342,7 +345,8 @@ static void a_deadline_loses_no_item(void)
 static void a_stream_is_closed_and_destroyed(void)
 {
 	struct numbers numbers = {.head = {&numbers_ops, sizeof(uint64_t)}, .end = 5};
-	struct squares squares = {.head = {&squares_ops, sizeof(uint64_t)}, .source = &numbers.head};
+	struct squares squares = {
+		.head = {&squares_ops, sizeof(uint64_t)}, .source = &numbers.head};
 	uint64_t item;
 	moirai_stream_close(&numbers.head);
 	CHECK(moirai_stream_next(&numbers.head, &item, 0) == -EPIPE);

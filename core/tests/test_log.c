@@ -70,31 +70,36 @@ static void lines_below_the_level_are_not_even_evaluated(void)
 static void the_text_form_is_key_and_value(void)
 {
 	start(MOIRAI_LOG_TRACE, MOIRAI_LOG_TEXT);
-	MOIRAI_LOG(INFO, "worker started", moirai_kv_u64("worker", 3), moirai_kv_i64("delta", INT64_MIN),
-		moirai_kv_str("name", "pool-1"), moirai_kv_str("path", "a \"b\"\n\\"), moirai_kv_bool("up", true),
-		moirai_kv_hex("mask", 0xff), moirai_kv_f64("load", 0.25), moirai_kv_status("why", -ETIMEDOUT),
-		moirai_kv_status("odd", -9999), moirai_kv_str("none", NULL), moirai_kv_str("empty", ""),
+	MOIRAI_LOG(INFO, "worker started", moirai_kv_u64("worker", 3),
+		moirai_kv_i64("delta", INT64_MIN), moirai_kv_str("name", "pool-1"),
+		moirai_kv_str("path", "a \"b\"\n\\"), moirai_kv_bool("up", true),
+		moirai_kv_hex("mask", 0xff), moirai_kv_f64("load", 0.25),
+		moirai_kv_status("why", -ETIMEDOUT), moirai_kv_status("odd", -9999),
+		moirai_kv_str("none", NULL), moirai_kv_str("empty", ""),
 		moirai_kv_ptr("at", (void *)(uintptr_t)0x10));
 	const char *rest = strstr(got.text, " level=");
 	REQUIRE(rest && strncmp(got.text, "time=20", 7) == 0);
-	CHECK(strcmp(rest, " level=info component=test msg=\"worker started\" worker=3 "
-			   "delta=-9223372036854775808 name=pool-1 path=\"a \\\"b\\\"\\n\\\\\" up=true mask=0xff "
-			   "load=0.25 why=ETIMEDOUT odd=-9999 none=null empty=\"\" at=0x10\n") == 0);
+	CHECK(strcmp(rest,
+		      " level=info component=test msg=\"worker started\" worker=3 "
+		      "delta=-9223372036854775808 name=pool-1 path=\"a \\\"b\\\"\\n\\\\\" up=true mask=0xff "
+		      "load=0.25 why=ETIMEDOUT odd=-9999 none=null empty=\"\" at=0x10\n") == 0);
 }
 
 static void the_json_form_is_one_object(void)
 {
 	start(MOIRAI_LOG_TRACE, MOIRAI_LOG_JSON);
 	MOIRAI_LOG(ERROR, "bad \"day\"", moirai_kv_u64("u", UINT64_MAX), moirai_kv_f64("nan", NAN),
-		moirai_kv_f64("tenth", 0.1), moirai_kv_str("s", "tab\there\x01"), moirai_kv_bool("b", false),
-		moirai_kv_strn("raw", "\xff\xc3\xa9\xed\xa0\x80", 6), moirai_kv_str("none", NULL),
-		moirai_kv_hex("h", 16), moirai_kv_status("st", -ENOMEM), moirai_kv_str("bad key=", "x"));
+		moirai_kv_f64("tenth", 0.1), moirai_kv_str("s", "tab\there\x01"),
+		moirai_kv_bool("b", false), moirai_kv_strn("raw", "\xff\xc3\xa9\xed\xa0\x80", 6),
+		moirai_kv_str("none", NULL), moirai_kv_hex("h", 16),
+		moirai_kv_status("st", -ENOMEM), moirai_kv_str("bad key=", "x"));
 	const char *rest = strstr(got.text, ",\"level\"");
 	REQUIRE(rest && strncmp(got.text, "{\"time\":\"20", 11) == 0);
-	CHECK(strcmp(rest, ",\"level\":\"error\",\"component\":\"test\",\"msg\":\"bad \\\"day\\\"\","
-			   "\"u\":18446744073709551615,\"nan\":null,\"tenth\":0.1,\"s\":\"tab\\there\\u0001\","
-			   "\"b\":false,\"raw\":\"\\ufffd\xc3\xa9\\ufffd\\ufffd\\ufffd\",\"none\":null,"
-			   "\"h\":\"0x10\",\"st\":\"ENOMEM\",\"bad_key_\":\"x\"}\n") == 0);
+	CHECK(strcmp(rest,
+		      ",\"level\":\"error\",\"component\":\"test\",\"msg\":\"bad \\\"day\\\"\","
+		      "\"u\":18446744073709551615,\"nan\":null,\"tenth\":0.1,\"s\":\"tab\\there\\u0001\","
+		      "\"b\":false,\"raw\":\"\\ufffd\xc3\xa9\\ufffd\\ufffd\\ufffd\",\"none\":null,"
+		      "\"h\":\"0x10\",\"st\":\"ENOMEM\",\"bad_key_\":\"x\"}\n") == 0);
 }
 
 static void a_message_needs_no_fields_and_takes_sixteen(void)
@@ -103,13 +108,13 @@ static void a_message_needs_no_fields_and_takes_sixteen(void)
 	MOIRAI_LOG(DEBUG, "plain");
 	CHECK(strstr(got.text, "msg=plain\n") != NULL);
 #define K(n) moirai_kv_i64("k" #n, n)
-	MOIRAI_LOG(DEBUG, "all", K(1), K(2), K(3), K(4), K(5), K(6), K(7), K(8), K(9), K(10), K(11), K(12),
-		K(13), K(14), K(15), K(16));
+	MOIRAI_LOG(DEBUG, "all", K(1), K(2), K(3), K(4), K(5), K(6), K(7), K(8), K(9), K(10), K(11),
+		K(12), K(13), K(14), K(15), K(16));
 	CHECK(strstr(got.text, "k1=1 ") && strstr(got.text, "k16=16\n"));
 }
 
-static size_t form(char *line, moirai_log_format format, const char *message, const moirai_kv *fields,
-	size_t count, uint64_t wall_ns, bool *truncated)
+static size_t form(char *line, moirai_log_format format, const char *message,
+	const moirai_kv *fields, size_t count, uint64_t wall_ns, bool *truncated)
 {
 	moirai_log_site site = {"c", "f", message, 1, MOIRAI_LOG_INFO, 0};
 	struct log_record record = {&site, fields, count, wall_ns, 0};
@@ -122,12 +127,15 @@ static void times_are_utc_dates(void)
 		uint64_t second;
 		const char *text;
 	} known[] = {{0, "1970-01-01T00:00:00.000000Z"}, {951782400, "2000-02-29T00:00:00.000000Z"},
-		{951868799, "2000-02-29T23:59:59.000000Z"}, {1709164800, "2024-02-29T00:00:00.000000Z"},
-		{4107542400, "2100-03-01T00:00:00.000000Z"}, {1767225599, "2025-12-31T23:59:59.000000Z"}};
+		{951868799, "2000-02-29T23:59:59.000000Z"},
+		{1709164800, "2024-02-29T00:00:00.000000Z"},
+		{4107542400, "2100-03-01T00:00:00.000000Z"},
+		{1767225599, "2025-12-31T23:59:59.000000Z"}};
 	char line[MOIRAI_LOG_LINE_MAX];
 	bool truncated;
 	for (size_t i = 0; i < MOIRAI_ARRAY_SIZE(known); i++) {
-		form(line, MOIRAI_LOG_TEXT, "m", NULL, 0, known[i].second * 1000000000u, &truncated);
+		form(line, MOIRAI_LOG_TEXT, "m", NULL, 0, known[i].second * 1000000000u,
+			&truncated);
 		CHECK(strncmp(line + 5, known[i].text, strlen(known[i].text)) == 0);
 	}
 	form(line, MOIRAI_LOG_TEXT, "m", NULL, 0, 1234567, &truncated);
@@ -158,20 +166,22 @@ static void a_line_has_a_bound_and_stays_well_formed(void)
 	static const char *const fill[] = {"x", "\xe2\x82\xac", "\"", "\x01", " ", "\xff"};
 	char line[MOIRAI_LOG_LINE_MAX + 1], value[MOIRAI_LOG_LINE_MAX * 2 + 8];
 	for (size_t f = 0; f < MOIRAI_ARRAY_SIZE(fill); f++) {
-		for (size_t length = 0; length < MOIRAI_LOG_LINE_MAX; length += length < 800 ? 50 : 1) {
+		for (size_t length = 0; length < MOIRAI_LOG_LINE_MAX;
+			length += length < 800 ? 50 : 1) {
 			size_t step = strlen(fill[f]), size = 0;
 			while (size + step <= length) {
 				memcpy(value + size, fill[f], step);
 				size += step;
 			}
-			moirai_kv fields[] = {moirai_kv_strn("value", value, size), moirai_kv_u64("n", 12345),
-				moirai_kv_strn("again", value, size)};
+			moirai_kv fields[] = {moirai_kv_strn("value", value, size),
+				moirai_kv_u64("n", 12345), moirai_kv_strn("again", value, size)};
 			for (int form_of = 0; form_of < 2; form_of++) {
 				bool truncated;
 				line[MOIRAI_LOG_LINE_MAX] = '#';
-				size_t bytes =
-					form(line, (moirai_log_format)form_of, "m", fields, 3, 0, &truncated);
-				CHECK(bytes <= MOIRAI_LOG_LINE_MAX && line[MOIRAI_LOG_LINE_MAX] == '#');
+				size_t bytes = form(line, (moirai_log_format)form_of, "m", fields,
+					3, 0, &truncated);
+				CHECK(bytes <= MOIRAI_LOG_LINE_MAX &&
+					line[MOIRAI_LOG_LINE_MAX] == '#');
 				CHECK(line[bytes - 1] == '\n' && !memchr(line, '\n', bytes - 1));
 				line[bytes - 1] = 0;
 				CHECK(truncated == (strstr(line, "truncated") != NULL));
@@ -185,7 +195,8 @@ static void a_line_has_a_bound_and_stays_well_formed(void)
 
 static void numbers_do_not_depend_on_the_locale(void)
 {
-	static const double values[] = {0.1, -1.5e300, 1e-300, 123456789.125, 1.0 / 3.0, 5e-324, -0.0};
+	static const double values[] = {
+		0.1, -1.5e300, 1e-300, 123456789.125, 1.0 / 3.0, 5e-324, -0.0};
 	static const char *const locales[] = {"C", "de_DE.UTF-8", "fr_FR.UTF-8"};
 	char line[MOIRAI_LOG_LINE_MAX];
 	bool truncated;
@@ -271,9 +282,11 @@ static void control_refuses_what_is_none(void)
 	CHECK(moirai_log_level_parse("", &level) == -EINVAL && moirai_error_detail()[0]);
 	CHECK(moirai_log_level_parse(NULL, &level) == -EINVAL);
 	CHECK(moirai_log_level_parse("warn", NULL) == -EINVAL);
-	CHECK(moirai_log_level_set(MOIRAI_LOG_DEBUG) == 0 && moirai_log_level_get() == MOIRAI_LOG_DEBUG);
+	CHECK(moirai_log_level_set(MOIRAI_LOG_DEBUG) == 0 &&
+		moirai_log_level_get() == MOIRAI_LOG_DEBUG);
 	CHECK(strcmp(moirai_log_level_name(MOIRAI_LOG_TRACE), "trace") == 0);
-	CHECK(strcmp(moirai_log_level_name(6), "?") == 0 && strcmp(moirai_log_level_name(-1), "?") == 0);
+	CHECK(strcmp(moirai_log_level_name(6), "?") == 0 &&
+		strcmp(moirai_log_level_name(-1), "?") == 0);
 	moirai_log_stats_get(NULL);
 }
 
@@ -354,7 +367,8 @@ static void lines_of_several_threads_are_whole(void)
 TAP_MAIN(TEST(lines_below_the_level_are_not_even_evaluated), TEST(the_text_form_is_key_and_value),
 	TEST(the_json_form_is_one_object), TEST(a_message_needs_no_fields_and_takes_sixteen),
 	TEST(times_are_utc_dates), TEST(a_line_has_a_bound_and_stays_well_formed),
-	TEST(numbers_do_not_depend_on_the_locale), TEST(a_call_site_has_a_budget_and_tells_what_it_lost),
+	TEST(numbers_do_not_depend_on_the_locale),
+	TEST(a_call_site_has_a_budget_and_tells_what_it_lost),
 	TEST(what_a_sink_logs_is_dropped_and_counted), TEST(control_refuses_what_is_none),
 	TEST(without_a_sink_lines_go_to_the_descriptor), TEST(writing_allocates_nothing),
 	TEST(lines_of_several_threads_are_whole))

@@ -154,7 +154,8 @@ static void every_kind_has_a_name_of_its_own(void)
 {
 	for (int i = 0; i < MOIRAI_EVENT_KINDS; i++)
 		for (int j = 0; j < i; j++)
-			CHECK(strcmp(moirai_event_name((moirai_event)i), moirai_event_name((moirai_event)j)));
+			CHECK(strcmp(moirai_event_name((moirai_event)i),
+				moirai_event_name((moirai_event)j)));
 	CHECK(strcmp(moirai_event_name(MOIRAI_EVENT_LOCK_WAIT), "lock_wait") == 0);
 	CHECK(strcmp(moirai_event_name(MOIRAI_EVENT_USER), "user") == 0);
 	CHECK(strcmp(moirai_event_name((moirai_event)MOIRAI_EVENT_KINDS), "?") == 0);
@@ -276,7 +277,8 @@ static void freed_subscribers_are_never_called(void)
 
 TAP_MAIN(TEST(nobody_attached_costs_no_argument), TEST(a_subscriber_hears_what_it_asked_for),
 	TEST(the_worker_is_the_context_s), TEST(a_chain_holds_eight_each_once),
-	TEST(bad_subscribers_are_refused), TEST(a_subscriber_cannot_cause_events_or_change_the_chain),
+	TEST(bad_subscribers_are_refused),
+	TEST(a_subscriber_cannot_cause_events_or_change_the_chain),
 	TEST(every_kind_has_a_name_of_its_own), TEST(changes_allocate_nothing),
 	TEST(slots_come_back_when_threads_end), TEST(freed_subscribers_are_never_called))
 

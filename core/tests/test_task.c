@@ -29,14 +29,21 @@ static void no_attributes_are_the_defaults(void)
 {
 	moirai_task_attr out;
 	CHECK(moirai_task_attr_read(&out, NULL) == 0);
-	CHECK(out.size == sizeof(out) && out.priority == 0 && out.name == NULL && out.cancel == NULL);
+	CHECK(out.size == sizeof(out) && out.priority == 0 && out.name == NULL &&
+		out.cancel == NULL);
 	CHECK(moirai_task_attr_read(NULL, NULL) == -EINVAL);
 }
 
 static void attributes_come_through(void)
 {
-	moirai_task_attr in = {.priority = MOIRAI_PRIORITY_CRITICAL, .flags = MOIRAI_TASK_PINNED,
-		.name = "n", .cost_ns = 1, .deadline_ns = 2, .user = &in, .trace_id = 3}, out;
+	moirai_task_attr in = {.priority = MOIRAI_PRIORITY_CRITICAL,
+				 .flags = MOIRAI_TASK_PINNED,
+				 .name = "n",
+				 .cost_ns = 1,
+				 .deadline_ns = 2,
+				 .user = &in,
+				 .trace_id = 3},
+			 out;
 	CHECK(moirai_task_attr_read(&out, &in) == 0);
 	CHECK(out.priority == 2 && out.flags == MOIRAI_TASK_PINNED && out.name == in.name);
 	CHECK(out.cost_ns == 1 && out.deadline_ns == 2 && out.user == &in && out.trace_id == 3);
@@ -45,11 +52,13 @@ static void attributes_come_through(void)
 static void attributes_out_of_range_are_refused_with_a_detail(void)
 {
 	moirai_task_attr out, in = {.priority = 3};
-	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL && strstr(moirai_error_detail(), "priority"));
+	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL &&
+		strstr(moirai_error_detail(), "priority"));
 	in = (moirai_task_attr){.priority = -3};
 	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL);
 	in = (moirai_task_attr){.flags = 4};
-	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL && strstr(moirai_error_detail(), "flags"));
+	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL &&
+		strstr(moirai_error_detail(), "flags"));
 	in = (moirai_task_attr){.reserved_ = 1};
 	CHECK(moirai_task_attr_read(&out, &in) == -EINVAL);
 	in = (moirai_task_attr){.size = 3};
@@ -68,7 +77,8 @@ static void older_and_newer_structs_are_understood(void)
 	CHECK(moirai_task_attr_read(&out, &newer.attr) == 0 && out.priority == 1);
 	newer.more = 1;
 	CHECK(moirai_task_attr_read(&out, &newer.attr) == -E2BIG);
-	moirai_task_attr older = {.size = offsetof(moirai_task_attr, user), .cost_ns = 5, .user = &older};
+	moirai_task_attr older = {
+		.size = offsetof(moirai_task_attr, user), .cost_ns = 5, .user = &older};
 	CHECK(moirai_task_attr_read(&out, &older) == 0 && out.cost_ns == 5 && out.user == NULL);
 }
 

@@ -26,9 +26,9 @@
 MOIRAI_BEGIN_DECLS
 
 typedef enum moirai_config_type {
-	MOIRAI_CONFIG_BOOL,     /* true false yes no on off 1 0 */
-	MOIRAI_CONFIG_INT,      /* decimal or 0x, with a sign */
-	MOIRAI_CONFIG_SIZE,     /* bytes: 4096, 64K, 16M, 1G, 1T (powers of 1024; KiB and so on too) */
+	MOIRAI_CONFIG_BOOL, /* true false yes no on off 1 0 */
+	MOIRAI_CONFIG_INT,  /* decimal or 0x, with a sign */
+	MOIRAI_CONFIG_SIZE, /* bytes: 4096, 64K, 16M, 1G, 1T (powers of 1024; KiB and so on too) */
 	MOIRAI_CONFIG_DURATION, /* 0, 250ns, 10us, 5ms, 2s: the unit is required */
 	MOIRAI_CONFIG_ENUM,     /* one of the choices */
 	MOIRAI_CONFIG_STRING,   /* the rest of the line, or "quoted with \n \t \\ \" escapes" */
@@ -44,9 +44,9 @@ typedef struct moirai_config_key {
 	const char *help; /* one line */
 	const char *fallback; /* the default as text, valid for the key itself */
 	moirai_config_type type;
-	uint32_t flags;              /* moirai_config_flags */
-	int64_t min, max;            /* INT, SIZE (bytes), DURATION (ns): inclusive; both 0: any */
-	const char *const *choices;  /* ENUM: a NULL-terminated list; the value is the index */
+	uint32_t flags;             /* moirai_config_flags */
+	int64_t min, max;           /* INT, SIZE (bytes), DURATION (ns): inclusive; both 0: any */
+	const char *const *choices; /* ENUM: a NULL-terminated list; the value is the index */
 } moirai_config_key;
 
 typedef struct moirai_config_table {
@@ -54,10 +54,10 @@ typedef struct moirai_config_table {
 	size_t count;
 } moirai_config_table;
 
-#define MOIRAI_CONFIG_TABLES_MAX 32        /* components and plugins that declare keys */
-#define MOIRAI_CONFIG_KEYS_MAX   256       /* keys in a table */
-#define MOIRAI_CONFIG_NAME_MAX   63        /* bytes of a key's name */
-#define MOIRAI_CONFIG_VALUE_MAX  1023      /* bytes of a value */
+#define MOIRAI_CONFIG_TABLES_MAX 32         /* components and plugins that declare keys */
+#define MOIRAI_CONFIG_KEYS_MAX   256        /* keys in a table */
+#define MOIRAI_CONFIG_NAME_MAX   63         /* bytes of a key's name */
+#define MOIRAI_CONFIG_VALUE_MAX  1023       /* bytes of a value */
 #define MOIRAI_CONFIG_FILE_MAX   (1u << 20) /* bytes of a file: nobody writes more by hand */
 
 /**
@@ -131,12 +131,14 @@ MOIRAI_API int moirai_config_get_bool(const moirai_config *config, const char *k
 /** As get_bool. */
 MOIRAI_API int moirai_config_get_int(const moirai_config *config, const char *key, int64_t *value);
 /** As get_bool; in bytes. */
-MOIRAI_API int moirai_config_get_size(const moirai_config *config, const char *key, uint64_t *value);
+MOIRAI_API int moirai_config_get_size(
+	const moirai_config *config, const char *key, uint64_t *value);
 /** As get_bool; in nanoseconds. */
 MOIRAI_API int moirai_config_get_duration(
 	const moirai_config *config, const char *key, uint64_t *value_ns);
 /** As get_bool; the index into the key's choices. */
-MOIRAI_API int moirai_config_get_enum(const moirai_config *config, const char *key, unsigned *value);
+MOIRAI_API int moirai_config_get_enum(
+	const moirai_config *config, const char *key, unsigned *value);
 /** As get_bool; the string stays valid until the configuration is changed or destroyed. */
 MOIRAI_API int moirai_config_get_string(
 	const moirai_config *config, const char *key, const char **value);

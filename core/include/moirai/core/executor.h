@@ -25,8 +25,8 @@ typedef struct moirai_spawner_ops {
 	 * attr may be NULL; moirai_task_attr_read() checks it. Does not wait for the task, except in an
 	 * executor that runs tasks inline. On failure *task is not written and fn is never called.
 	 */
-	int (*spawn)(moirai_executor *executor, const moirai_task_attr *attr, moirai_task_fn fn, void *arg,
-		moirai_task **task);
+	int (*spawn)(moirai_executor *executor, const moirai_task_attr *attr, moirai_task_fn fn,
+		void *arg, moirai_task **task);
 } moirai_spawner_ops;
 
 /* `task` is a handle of this executor that its owner has neither joined nor detached. */
@@ -43,7 +43,7 @@ typedef struct moirai_manager_ops {
 } moirai_manager_ops;
 
 typedef enum moirai_shutdown_mode {
-	MOIRAI_SHUTDOWN_DRAIN,  /* run everything that was accepted */
+	MOIRAI_SHUTDOWN_DRAIN, /* run everything that was accepted */
 	MOIRAI_SHUTDOWN_CANCEL, /* cancel what waits or is queued, let running tasks come to their end */
 } moirai_shutdown_mode;
 

@@ -187,33 +187,31 @@ static inline bool moirai_log_enabled(moirai_log_level level)
  * MOIRAI_LOG(level, message, fields...): level is one of TRACE DEBUG INFO WARN ERROR; message is a
  * string literal; fields are moirai_kv, at most MOIRAI_LOG_FIELDS_MAX.
  */
-#define MOIRAI_LOG(level, ...)                                                                     \
-	MOIRAI__LOG_PICK(__VA_ARGS__, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV,  \
-		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV,            \
-		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV,            \
-		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_MESSAGE, 0)                                    \
+#define MOIRAI_LOG(level, ...)                                                                  \
+	MOIRAI__LOG_PICK(__VA_ARGS__, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV,           \
+		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, \
+		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, \
+		MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_KV, MOIRAI__LOG_MESSAGE, 0)         \
 	(MOIRAI_LOG_##level, __VA_ARGS__)
-#define MOIRAI__LOG_PICK(                                                                          \
-	m, a, b, c, d, e, f, g, h, i, j, k, l, n, o, p, q, pick, ...)                                  \
-	pick
-#define MOIRAI__LOG_SITE(level, message)                                                           \
-	static moirai_log_site moirai_site_ = {                                                        \
+#define MOIRAI__LOG_PICK(m, a, b, c, d, e, f, g, h, i, j, k, l, n, o, p, q, pick, ...) pick
+#define MOIRAI__LOG_SITE(level, message)        \
+	static moirai_log_site moirai_site_ = { \
 		MOIRAI_LOG_COMPONENT, __FILE__, "" message, __LINE__, (level), 0}
-#define MOIRAI__LOG_MESSAGE(level, message)                                                        \
-	do {                                                                                           \
-		if ((level) >= MOIRAI_LOG_FLOOR && MOIRAI_UNLIKELY(moirai_log_enabled(level))) {           \
-			MOIRAI__LOG_SITE(level, message);                                                      \
-			moirai__log_write(&moirai_site_, NULL, 0);                                             \
-		}                                                                                          \
+#define MOIRAI__LOG_MESSAGE(level, message)                                                      \
+	do {                                                                                     \
+		if ((level) >= MOIRAI_LOG_FLOOR && MOIRAI_UNLIKELY(moirai_log_enabled(level))) { \
+			MOIRAI__LOG_SITE(level, message);                                        \
+			moirai__log_write(&moirai_site_, NULL, 0);                               \
+		}                                                                                \
 	} while (0)
 #define MOIRAI__LOG_KV(level, message, ...)                                                        \
-	do {                                                                                           \
-		if ((level) >= MOIRAI_LOG_FLOOR && MOIRAI_UNLIKELY(moirai_log_enabled(level))) {           \
-			MOIRAI__LOG_SITE(level, message);                                                      \
-			const moirai_kv moirai_fields_[] = {__VA_ARGS__};                                      \
-			moirai__log_write(                                                                     \
-				&moirai_site_, moirai_fields_, MOIRAI_ARRAY_SIZE(moirai_fields_));                 \
-		}                                                                                          \
+	do {                                                                                       \
+		if ((level) >= MOIRAI_LOG_FLOOR && MOIRAI_UNLIKELY(moirai_log_enabled(level))) {   \
+			MOIRAI__LOG_SITE(level, message);                                          \
+			const moirai_kv moirai_fields_[] = {__VA_ARGS__};                          \
+			moirai__log_write(                                                         \
+				&moirai_site_, moirai_fields_, MOIRAI_ARRAY_SIZE(moirai_fields_)); \
+		}                                                                                  \
 	} while (0)
 
 /* --- control --- */

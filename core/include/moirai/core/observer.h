@@ -44,8 +44,8 @@ typedef enum moirai_event {
 	MOIRAI_EVENT_IO_SUBMIT,    /* an operation was handed to the system: the operation */
 	MOIRAI_EVENT_IO_COMPLETE,  /* ... and is complete: the operation */
 	MOIRAI_EVENT_TIMER,        /* a timer fired: the timer */
-	MOIRAI_EVENT_ERROR,        /* something failed that nobody asked about: what it happened to */
-	MOIRAI_EVENT_USER,         /* the application's own: whatever it passes */
+	MOIRAI_EVENT_ERROR, /* something failed that nobody asked about: what it happened to */
+	MOIRAI_EVENT_USER,  /* the application's own: whatever it passes */
 } moirai_event;
 #define MOIRAI_EVENT_KINDS 20
 
@@ -89,11 +89,11 @@ MOIRAI_API int moirai_observer_attach(const moirai_observer *observer);
 MOIRAI_API int moirai_observer_detach(const moirai_observer *observer);
 
 typedef struct moirai_observer_stats {
-	uint64_t recursions;     /* events dropped because a subscriber caused them */
-	uint64_t unslotted;      /* events dropped because more threads emit than there are slots */
-	uint32_t attached;       /* subscribers now */
-	uint32_t threads;        /* threads that hold a slot now */
-	uint32_t threads_max;    /* slots that there are */
+	uint64_t recursions;  /* events dropped because a subscriber caused them */
+	uint64_t unslotted;   /* events dropped because more threads emit than there are slots */
+	uint32_t attached;    /* subscribers now */
+	uint32_t threads;     /* threads that hold a slot now */
+	uint32_t threads_max; /* slots that there are */
 } moirai_observer_stats;
 
 /** Fills *stats; approximate while events are emitted. Never fails. */
@@ -114,7 +114,7 @@ MOIRAI_API MOIRAI_COLD void moirai__observe(moirai_event kind, const void *objec
 #endif
 
 /* A point: reports an event. The arguments are evaluated only when somebody is attached. */
-#define MOIRAI_OBSERVE(kind, object)                                                               \
+#define MOIRAI_OBSERVE(kind, object) \
 	((void)(MOIRAI_OBSERVED() ? (moirai__observe((kind), (object)), 0) : 0))
 
 MOIRAI_END_DECLS

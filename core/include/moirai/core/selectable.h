@@ -43,7 +43,7 @@ typedef struct moirai_arm {
 	moirai_park_case wait; /* filled by register_arm(): where to park */
 	uint32_t flags;
 	uint32_t reserved_;
-	void *source_[2];      /* the source's own, while registered */
+	void *source_[2]; /* the source's own, while registered */
 } moirai_arm;
 
 typedef struct moirai_selectable_ops {

@@ -9,7 +9,7 @@
 MOIRAI_BEGIN_DECLS
 
 typedef struct moirai_executor moirai_executor;
-typedef struct moirai_task moirai_task; /* a handle; 64 bytes behind it */
+typedef struct moirai_task moirai_task;     /* a handle; 64 bytes behind it */
 typedef struct moirai_cancel moirai_cancel; /* <moirai/core/cancel.h> */
 
 /* A task is a plain function. It may call anything, block in any call of the library included. */
@@ -32,9 +32,9 @@ typedef enum moirai_task_flags {
 
 /* How to run a task. All-zero is the default; set `size` to sizeof(moirai_task_attr). */
 typedef struct moirai_task_attr {
-	uint32_t size;         /* sizeof this struct, for binary compatibility; 0 means this version */
-	int32_t priority;      /* moirai_priority */
-	uint32_t flags;        /* moirai_task_flags */
+	uint32_t size;    /* sizeof this struct, for binary compatibility; 0 means this version */
+	int32_t priority; /* moirai_priority */
+	uint32_t flags;   /* moirai_task_flags */
 	uint32_t reserved_;
 	const char *name;      /* copied, at most MOIRAI_TASK_NAME_MAX bytes; NULL: none */
 	uint64_t cost_ns;      /* an estimate of its run time, 0: unknown */
@@ -85,15 +85,15 @@ MOIRAI_API size_t moirai_task_name_copy(char *buffer, const char *name);
 /* The task that is running: a copy, the caller's to keep. */
 typedef struct moirai_ctx {
 	moirai_task_id id;
-	moirai_task_id parent;    /* who spawned it; 0: a plain thread */
+	moirai_task_id parent; /* who spawned it; 0: a plain thread */
 	moirai_executor *executor;
-	moirai_cancel *cancel;    /* the token it was spawned with, borrowed; NULL: none */
-	void *user;               /* moirai_task_attr.user */
-	uint64_t cost_ns;         /* the estimate it was spawned with; 0: unknown */
-	uint64_t deadline_ns;     /* absolute; MOIRAI_NEVER: none */
-	uint64_t trace_id;        /* 0: none */
-	int32_t priority;         /* moirai_priority */
-	int32_t worker;           /* which one runs it now; stale after a park */
+	moirai_cancel *cancel; /* the token it was spawned with, borrowed; NULL: none */
+	void *user;            /* moirai_task_attr.user */
+	uint64_t cost_ns;      /* the estimate it was spawned with; 0: unknown */
+	uint64_t deadline_ns;  /* absolute; MOIRAI_NEVER: none */
+	uint64_t trace_id;     /* 0: none */
+	int32_t priority;      /* moirai_priority */
+	int32_t worker;        /* which one runs it now; stale after a park */
 	char name[MOIRAI_TASK_NAME_MAX + 1]; /* "" when it has none */
 } moirai_ctx;
 

@@ -13,8 +13,8 @@ MOIRAI_BEGIN_DECLS
 #define MOIRAI_VERSION_PATCH 0
 
 /* One comparable number: 0x00MMmmpp. */
-#define MOIRAI_VERSION_NUMBER                                                                      \
-	((uint32_t)MOIRAI_VERSION_MAJOR << 16 | (uint32_t)MOIRAI_VERSION_MINOR << 8 |                  \
+#define MOIRAI_VERSION_NUMBER                                                         \
+	((uint32_t)MOIRAI_VERSION_MAJOR << 16 | (uint32_t)MOIRAI_VERSION_MINOR << 8 | \
 		(uint32_t)MOIRAI_VERSION_PATCH)
 
 /** The version of the library that runs, "1.2.3". Static storage. Any thread. */
