@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS        (LIN_OPS_MAX / 64)
+#define WORDS (LIN_OPS_MAX / 64)
 /* The memory starts small, for the short histories of the tester, and grows up to this. */
 #define MEMORY_BYTES ((size_t)64 << 20)
 #define BYTES_FIRST  ((size_t)16 << 10)
@@ -143,8 +143,7 @@ static bool more_bytes(struct memory *m, size_t need)
 }
 
 /* true: it is new, and remembered now. */
-static bool remember(
-	struct memory *m, const uint64_t taken[WORDS], const void *state, size_t size)
+static bool remember(struct memory *m, const uint64_t taken[WORDS], const void *state, size_t size)
 {
 	uint64_t hash = hash_bytes(0xcbf29ce484222325ull, taken, WORDS * sizeof(taken[0]));
 	hash = hash_bytes(hash, state, size);
@@ -152,7 +151,8 @@ static bool remember(
 	for (; m->slot[i]; i = (i + 1) & (m->slots - 1)) {
 		const struct configuration *c = configuration_at(m, m->slot[i]);
 		if (c->hash == hash && c->size == size &&
-			!memcmp(c->taken, taken, sizeof(c->taken)) && !memcmp(c->state, state, size))
+			!memcmp(c->taken, taken, sizeof(c->taken)) &&
+			!memcmp(c->state, state, size))
 			return false;
 	}
 	size_t need = (sizeof(struct configuration) + size + 7) & ~(size_t)7;
@@ -209,7 +209,8 @@ static struct event *link_events(struct search *s)
 		order[n++] = call;
 		if (s->ops[i]->result == LIN_PENDING)
 			continue;
-		*back = (struct event){.op = (uint32_t)i, .time = s->ops[i]->end, .is_return = true};
+		*back = (struct event){
+			.op = (uint32_t)i, .time = s->ops[i]->end, .is_return = true};
 		call->match = back;
 		order[n++] = back;
 		s->finished++;
@@ -354,7 +355,7 @@ enum lin_verdict lin_check(
 	for (size_t i = 0; i < h->count; i++)
 		ops[i] = &h->ops[i];
 	return model->by_key ? check_by_key(ops, h->count, model, parameter)
-	                     : check_ops(ops, h->count, model, parameter);
+			     : check_ops(ops, h->count, model, parameter);
 }
 
 uint64_t lin_states(void)

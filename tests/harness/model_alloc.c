@@ -85,7 +85,8 @@ void model_access(struct model *m, const volatile void *p, unsigned size)
 			model_where(m, p), m->self, b->freer, b->freed_step);
 	const struct thread *t = &m->thread[m->self];
 	if (b->owner != m->self && t->current.clock[b->owner] < b->owner_stamp)
-		model_fail("access to unpublished memory %s: not ordered after its allocation by thread %d",
+		model_fail(
+			"access to unpublished memory %s: not ordered after its allocation by thread %d",
 			model_where(m, p), b->owner);
 	b->access_stamp[m->self] = m->now[m->self];
 }
@@ -173,10 +174,12 @@ static void check_free(struct model *m, const struct block *b)
 	const struct view *v = &m->thread[m->self].current;
 	const void *p = (const void *)b->address;
 	if (b->owner != m->self && v->clock[b->owner] < b->owner_stamp)
-		model_fail("free of unpublished memory %s by thread %d", model_where(m, p), m->self);
+		model_fail(
+			"free of unpublished memory %s by thread %d", model_where(m, p), m->self);
 	for (int i = 0; i < m->threads; i++)
 		if (i != m->self && v->clock[i] < b->access_stamp[i])
-			model_fail("free of %s by thread %d is not ordered after an access by thread %d",
+			model_fail(
+				"free of %s by thread %d is not ordered after an access by thread %d",
 				model_where(m, p), m->self, i);
 }
 
@@ -221,7 +224,8 @@ void model_check_leaks(struct model *m)
 		return;
 	for (unsigned i = 0; i < m->blocks; i++)
 		if (!m->block[i].freed)
-			model_fail("leak: %u blocks are live at the end, the first is block#%u (%zu bytes)",
+			model_fail(
+				"leak: %u blocks are live at the end, the first is block#%u (%zu bytes)",
 				m->blocks_live, i + 1, m->block[i].size);
 }
 

@@ -196,6 +196,7 @@ struct model {
 	uint64_t os_random;
 	/* Sites of ordered accesses, for mutation. */
 	bool mutating;       /* collecting sites, or weakening one */
+	bool collecting;
 	unsigned sites;
 	struct site site[MODEL_SITES];
 	struct site mutant;  /* the site to weaken */
@@ -246,6 +247,9 @@ static inline void model_tls_leave(struct model *m)
 
 /* model_mutate.c: the order that the access at `site` has in this run. */
 int model_mutate_slow(struct model *m, enum site_kind kind, int order, const void *site);
+unsigned model_mutants_of(const struct site *s, int weaker[2]);
+const char *model_site_kind(const struct site *s);
+void model_print_site(const struct site *s);
 static inline int model_mutate(struct model *m, enum site_kind kind, int order, const void *site)
 {
 	return MOIRAI_LIKELY(!m->mutating) ? order : model_mutate_slow(m, kind, order, site);
@@ -258,11 +262,30 @@ uint64_t model_newest(struct model *m, const void *p, unsigned size);
 void model_fork_views(struct model *m, struct thread *child, int number);
 void model_join_views(struct model *m, const struct thread *child);
 
+
+/* model_plain.c */
+void model_reset_plains(struct model *m);
+void model_forget_plains(struct model *m, uintptr_t address, size_t size_bytes);
+static inline unsigned model_hash(uintptr_t address, unsigned slots)
+{
+	return (unsigned)((address * 0x9E3779B97F4A7C15ull) >> 40) & (slots - 1);
+}
+
 /* model_alloc.c */
 void model_alloc_init(struct model *m);
 void model_reset_alloc(struct model *m);
 void model_access(struct model *m, const volatile void *p, unsigned size);
 void model_check_leaks(struct model *m);
+
+/* model_run.c */
+struct outcome {
+	bool found, exhausted;
+	uint64_t executions, seed;
+	double seconds;
+};
+void model_set_up(void);
+struct outcome model_search(struct model *m, enum mode mode);
+void model_replay(struct model *m, bool whole);
 
 /* model_report.c */
 const char *model_where(struct model *m, const volatile void *p);

@@ -65,8 +65,8 @@ static inline void copy(struct view *into, const struct view *from, unsigned wid
 
 static inline bool acquires(int order)
 {
-	return order == __ATOMIC_ACQUIRE || order == __ATOMIC_CONSUME || order == __ATOMIC_ACQ_REL ||
-	       order == __ATOMIC_SEQ_CST;
+	return order == __ATOMIC_ACQUIRE || order == __ATOMIC_CONSUME ||
+	       order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
 }
 
 static inline bool releases(int order)
@@ -120,11 +120,6 @@ static inline uint64_t truncate(uint64_t value, unsigned size)
 	return size < 8 ? value & ((1ull << (8 * size)) - 1) : value;
 }
 
-static inline unsigned hash_address(uintptr_t address, unsigned slots)
-{
-	return (unsigned)((address * 0x9E3779B97F4A7C15ull) >> 40) & (slots - 1);
-}
-
 static inline struct message *message_at(struct location *l, int position)
 {
 	return &l->ring[(unsigned)position % MODEL_HISTORY];
@@ -161,7 +156,7 @@ static struct location *add_location(
 static struct location *find(struct model *m, const void *p, unsigned size)
 {
 	uintptr_t address = (uintptr_t)p;
-	unsigned slot = hash_address(address, MODEL_HASH);
+	unsigned slot = model_hash(address, MODEL_HASH);
 	for (; m->hash[slot]; slot = (slot + 1) & (MODEL_HASH - 1)) {
 		struct location *l = &m->location[m->hash[slot] - 1];
 		if (l->address != address)
@@ -193,26 +188,18 @@ void model_forget(const volatile void *address, size_t size_bytes)
 		l->newest++;
 		write_initial(m, l, read_memory((const void *)l->address, l->size));
 	}
-	for (unsigned i = 0; i < m->plains; i++) {
-		struct plain *f = &m->plain[i];
-		if (f->address - (uintptr_t)address >= size_bytes)
-			continue;
-		f->write_stamp = 0;
-		memset(f->read_stamp, 0, sizeof(f->read_stamp));
-	}
+	model_forget_plains(m, (uintptr_t)address, size_bytes);
 }
 
 void model_reset_memory(struct model *m)
 {
 	memset(m->hash, 0, sizeof(m->hash));
-	if (m->plains)
-		memset(m->plain_hash, 0, sizeof(m->plain_hash));
 	memset(m->sc, 0, sizeof(m->sc));
 	memset(m->now, 0, sizeof(m->now));
 	memset(&m->wall, 0, sizeof(m->wall));
 	m->locations = 0;
 	m->width = 0;
-	m->plains = 0;
+	model_reset_plains(m);
 }
 
 /* ------------------------------------------------------------------ accesses */
@@ -254,8 +241,7 @@ static void append(
 	model_wrote(m);
 }
 
-static int oldest_readable(
-	const struct model *m, const struct location *l, size_t index, int order)
+static int oldest_readable(const struct model *m, const struct location *l, size_t index, int order)
 {
 	if (m->scenario.memory == MODEL_MEMORY_SEQ_CST)
 		return l->newest;
@@ -362,8 +348,8 @@ uint64_t moirai_model_rmw(void *p, int op, uint64_t operand, unsigned size, int 
 	append(m, l, value, order, msg);
 	write_memory(p, value, size);
 	if (m->tracing)
-		model_trace(m, "%s %s: %lld -> %lld, %s", verb[op], model_where(m, p), (long long)old,
-			(long long)value, model_order_name(order));
+		model_trace(m, "%s %s: %lld -> %lld, %s", verb[op], model_where(m, p),
+			(long long)old, (long long)value, model_order_name(order));
 	return old;
 }
 
@@ -494,55 +480,6 @@ void moirai_model_relax(void)
 	for (unsigned i = 0; i < m->locations; i++)
 		t->current.seen[i] = m->location[i].newest;
 	join_lanes(t->acquired.seen, t->current.seen, m->width);
-}
-
-/* ------------------------------------------------------------------ plain accesses */
-
-static struct plain *find_plain(struct model *m, uintptr_t address)
-{
-	unsigned slot = hash_address(address, MODEL_PLAIN_HASH);
-	for (; m->plain_hash[slot]; slot = (slot + 1) & (MODEL_PLAIN_HASH - 1))
-		if (m->plain[m->plain_hash[slot] - 1].address == address)
-			return &m->plain[m->plain_hash[slot] - 1];
-	if (m->plains >= MODEL_PLAINS)
-		model_fail("more than %d plain fields", MODEL_PLAINS);
-	struct plain *f = &m->plain[m->plains++];
-	m->plain_hash[slot] = (uint16_t)m->plains;
-	memset(f, 0, sizeof(*f));
-	f->address = address;
-	return f;
-}
-
-static void check_plain(struct model *m, uintptr_t address, bool write)
-{
-	struct plain *f = find_plain(m, address);
-	const struct view *v = &m->thread[m->self].current;
-	const char *kind = write ? "write" : "read";
-	if (f->write_stamp && f->writer != m->self && v->clock[f->writer] < f->write_stamp)
-		model_fail("data race on %s: %s by thread %d, earlier write by thread %d",
-			model_where(m, (const void *)address), kind, m->self, f->writer);
-	if (!write) {
-		f->read_stamp[m->self] = m->now[m->self];
-		return;
-	}
-	for (int i = 0; i < m->threads; i++)
-		if (i != m->self && v->clock[i] < f->read_stamp[i])
-			model_fail("data race on %s: write by thread %d, earlier read by thread %d",
-				model_where(m, (const void *)address), m->self, i);
-	f->write_stamp = m->now[m->self];
-	f->writer = (uint8_t)m->self;
-}
-
-void moirai_model_plain(const volatile void *p, unsigned size, bool write)
-{
-	struct model *m = active();
-	if (!m)
-		return;
-	model_access(m, p, size);
-	for (unsigned offset = 0; offset < size; offset += 8)
-		check_plain(m, (uintptr_t)p + offset, write);
-	if (m->tracing)
-		model_trace(m, "%s %s (plain)", write ? "write" : "read", model_where(m, p));
 }
 
 /* ------------------------------------------------------------------ for the other files */

@@ -79,7 +79,8 @@ WEAK int moirai_os_futex_wake(const uint32_t *word, uint32_t count)
 		unsigned taken = n <= count - (uint32_t)woken ? 0 : model_decide(m, n, suggestion);
 		m->thread[waiter[taken]].state = THREAD_READY;
 		if (m->tracing)
-			model_trace(m, "futex wake of thread %d on %s", waiter[taken], model_where(m, word));
+			model_trace(m, "futex wake of thread %d on %s", waiter[taken],
+				model_where(m, word));
 		woken++;
 	}
 	if (m->tracing && woken == 0)

@@ -48,7 +48,8 @@ static const char *describe(struct model *m, uintptr_t address, char *text, size
 	size_t in_stacks = address - (uintptr_t)m->stacks;
 	if (in_stacks < (size_t)MODEL_STACK * MODEL_THREADS_MAX) {
 		size_t thread = in_stacks / MODEL_STACK;
-		snprintf(text, size, "stack of %zu-%zu", thread, (thread + 1) * MODEL_STACK - in_stacks);
+		snprintf(text, size, "stack of %zu-%zu", thread,
+			(thread + 1) * MODEL_STACK - in_stacks);
 		return text;
 	}
 	snprintf(text, size, "%#zx", (size_t)address);

@@ -169,7 +169,7 @@ static unsigned pick(struct model *m, const struct candidates *c)
 	unsigned suggestion = 0;
 	if (!model_recorded(m))
 		suggestion = m->mode == MODE_PCT ? highest_priority(m, c)
-		                                 : (unsigned)(model_random(m) % c->count);
+						 : (unsigned)(model_random(m) % c->count);
 	return model_decide(m, c->count, suggestion);
 }
 
@@ -280,8 +280,8 @@ static void nobody_can_run(struct model *m)
 			used += (size_t)snprintf(text + used, sizeof(text) - used,
 				"; thread %d waits on %.40s", i, model_where(m, t->word));
 		else if (t->state == THREAD_JOIN)
-			used += (size_t)snprintf(
-				text + used, sizeof(text) - used, "; thread %d joins %d", i, t->joins);
+			used += (size_t)snprintf(text + used, sizeof(text) - used,
+				"; thread %d joins %d", i, t->joins);
 	}
 	text[used] = 0;
 	model_fail("deadlock or lost wake-up%s", text);

@@ -28,7 +28,7 @@
  * and 1792 on aarch64 (glibc 2.31 .. 2.41); more is mapped there in any case. */
 #define CONTROL_BYTES 1792
 /* Distance between copies: the library's static block is below 8 KiB. */
-#define SPAN          (64 * 1024)
+#define SPAN (64 * 1024)
 
 struct range {
 	uintptr_t low, high;
@@ -113,7 +113,8 @@ void model_tls_init(struct model *m)
 	for (int i = 0; i < MODEL_THREADS_MAX; i++) {
 		uintptr_t pointer = first + (uintptr_t)i * SPAN;
 		t->pointer[i] = pointer;
-		memcpy((void *)(pointer - (t->main_pointer - r.low)), (const void *)r.low, r.high - r.low);
+		memcpy((void *)(pointer - (t->main_pointer - r.low)), (const void *)r.low,
+			r.high - r.low);
 #if defined(__x86_64__)
 		*(uintptr_t *)pointer = pointer;
 #endif

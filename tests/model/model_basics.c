@@ -272,8 +272,7 @@ static void counters(void)
 
 #define ALL .exhaust = true, .bound = MODEL_BOUND_NONE, .limit = 3000000
 
-MODEL_MAIN(MODEL_CLEAN(message_passing, ALL),
-	MODEL_FINDS(message_passing, 1, "data race on data"),
+MODEL_MAIN(MODEL_CLEAN(message_passing, ALL), MODEL_FINDS(message_passing, 1, "data race on data"),
 	MODEL_FINDS(message_passing, 2, "data race on data"),
 	MODEL_CLEAN(message_passing_by_fences, ALL),
 	MODEL_FINDS(message_passing_by_fences, 1, "check failed"),
@@ -293,11 +292,9 @@ MODEL_MAIN(MODEL_CLEAN(message_passing, ALL),
 	MODEL_FINDS(asymmetric_fences, 2, "r[0] || r[1]"),
 	MODEL_CLEAN(independent_reads_of_independent_writes, .exhaust = true, .bound = 3),
 	MODEL_FINDS(independent_reads_of_independent_writes, 1, "check failed", .bound = 3),
-	MODEL_CLEAN(coherence, ALL),
-	MODEL_FINDS(coherence, 1, "check failed"),
+	MODEL_CLEAN(coherence, ALL), MODEL_FINDS(coherence, 1, "check failed"),
 	MODEL_CLEAN(write_read_causality, ALL),
-	MODEL_FINDS(write_read_causality, 1, "check failed"),
-	MODEL_CLEAN(release_sequence, ALL),
+	MODEL_FINDS(write_read_causality, 1, "check failed"), MODEL_CLEAN(release_sequence, ALL),
 	MODEL_FINDS(release_sequence, 1, "data race"),
 	MODEL_CLEAN(fences_alone_are_no_synchronisation, ALL),
 	MODEL_FINDS(fences_alone_are_no_synchronisation, 1, "data race"),

@@ -8,13 +8,13 @@
 #include <moirai/core/atomic.h>
 
 enum {
-	BUG_POP_FENCE = 1,    /* no fence between the store of bottom and the load of top */
-	BUG_STEAL_FENCE,      /* no fence between the load of top and the load of bottom */
-	BUG_RELAXED_PUBLISH,  /* push does not release */
-	BUG_PUBLISH_STORE,    /* push releases by its store, which pop() overwrites by relaxed ones */
-	BUG_STEAL_ACQUIRE,    /* steal does not acquire */
-	BUG_POP_CAS,          /* the last item is taken without a compare-and-swap */
-	BUG_HEAVY_IS_LIGHT,   /* the thief's heavy fence is a light one */
+	BUG_POP_FENCE = 1,   /* no fence between the store of bottom and the load of top */
+	BUG_STEAL_FENCE,     /* no fence between the load of top and the load of bottom */
+	BUG_RELAXED_PUBLISH, /* push does not release */
+	BUG_PUBLISH_STORE,  /* push releases by its store, which pop() overwrites by relaxed ones */
+	BUG_STEAL_ACQUIRE,  /* steal does not acquire */
+	BUG_POP_CAS,        /* the last item is taken without a compare-and-swap */
+	BUG_HEAVY_IS_LIGHT, /* the thief's heavy fence is a light one */
 };
 
 #define ITEMS  3
@@ -85,7 +85,7 @@ static int *steal(void)
 	int64_t t = moirai_load_acquire(&top);
 	steal_fence();
 	int64_t b = model_bug(BUG_STEAL_ACQUIRE) ? moirai_load_relaxed(&bottom)
-	                                         : moirai_load_acquire(&bottom);
+						 : moirai_load_acquire(&bottom);
 	if (t >= b)
 		return NULL;
 	int *value = moirai_load_relaxed(&slot[t % SLOTS]);

@@ -82,13 +82,13 @@ static void stack_of_recycled_nodes(void)
 /* --- a queue with three epochs --- */
 
 enum {
-	BUG_PIN_FENCE = 1,  /* no fence after the pin is announced */
-	BUG_LINK_RELAXED,   /* a node is linked without release */
-	BUG_FREE_AT_ONCE,   /* retired nodes are freed at once */
-	BUG_ONE_EPOCH,      /* ... or one epoch too early */
-	BUG_PIN_RELAXED,    /* the pin is announced without release: breaks what unpin published */
-	BUG_UNPIN_RELAXED,  /* unpin does not release */
-	BUG_NO_ACQUIRE,     /* advance does not acquire what unpin released */
+	BUG_PIN_FENCE = 1, /* no fence after the pin is announced */
+	BUG_LINK_RELAXED,  /* a node is linked without release */
+	BUG_FREE_AT_ONCE,  /* retired nodes are freed at once */
+	BUG_ONE_EPOCH,     /* ... or one epoch too early */
+	BUG_PIN_RELAXED,   /* the pin is announced without release: breaks what unpin published */
+	BUG_UNPIN_RELAXED, /* unpin does not release */
+	BUG_NO_ACQUIRE,    /* advance does not acquire what unpin released */
 };
 
 #define PARTIES 3
@@ -185,8 +185,9 @@ static void enqueue(int me, int value)
 			moirai_cas_release(&last, &tail, after);
 			continue;
 		}
-		bool linked = model_bug(BUG_LINK_RELAXED) ? moirai_cas_relaxed(&tail->next, &after, n)
-		                                          : moirai_cas_release(&tail->next, &after, n);
+		bool linked = model_bug(BUG_LINK_RELAXED)
+				      ? moirai_cas_relaxed(&tail->next, &after, n)
+				      : moirai_cas_release(&tail->next, &after, n);
 		if (!linked)
 			continue;
 		if (model_bug(BUG_LINK_RELAXED))
@@ -429,10 +430,12 @@ MODEL_MAIN(MODEL_CLEAN(stack_of_recycled_nodes, .exhaust = true, .bound = 3, LON
 	MODEL_CLEAN(queue_with_epochs, .exhaust = true, LONG, .leaks_allowed = true),
 	MODEL_CLEAN(queue_with_epochs, .modes = MODEL_PCT | MODEL_RANDOM, .limit = 500000,
 		.leaks_allowed = true),
-	MODEL_FINDS(queue_with_epochs, BUG_PIN_FENCE, "free", .leaks_allowed = true, .modes = MODEL_DFS | MODEL_PCT),
+	MODEL_FINDS(queue_with_epochs, BUG_PIN_FENCE, "free", .leaks_allowed = true,
+		.modes = MODEL_DFS | MODEL_PCT),
 	MODEL_FINDS(queue_with_epochs, BUG_LINK_RELAXED, "unpublished", .leaks_allowed = true),
 	MODEL_FINDS(queue_with_epochs, BUG_FREE_AT_ONCE, "free", .leaks_allowed = true),
-	MODEL_FINDS(queue_with_epochs, BUG_ONE_EPOCH, "free", .leaks_allowed = true, .modes = MODEL_DFS | MODEL_PCT),
+	MODEL_FINDS(queue_with_epochs, BUG_ONE_EPOCH, "free", .leaks_allowed = true,
+		.modes = MODEL_DFS | MODEL_PCT),
 	MODEL_CLEAN(epochs_and_a_watcher, .exhaust = true, .bound = 3, LONG, .leaks_allowed = true),
 	MODEL_FINDS(epochs_and_a_watcher, BUG_PIN_RELAXED, "not ordered", .bound = 3,
 		.leaks_allowed = true),
@@ -444,11 +447,13 @@ MODEL_MAIN(MODEL_CLEAN(stack_of_recycled_nodes, .exhaust = true, .bound = 3, LON
 	MODEL_FINDS(reference_count, 2, "use after free of block#1"),
 	MODEL_FINDS(reference_count, 3, "leak: 1 blocks"),
 	MODEL_CLEAN(publication, .exhaust = true, .bound = MODEL_BOUND_NONE),
-	MODEL_FINDS(publication, 1, "unpublished memory"), MODEL_CLEAN(use_of_memory, .exhaust = true),
+	MODEL_FINDS(publication, 1, "unpublished memory"),
+	MODEL_CLEAN(use_of_memory, .exhaust = true),
 	MODEL_FINDS(use_of_memory, 1, "use after free of block#1"),
 	MODEL_FINDS(use_of_memory, 2, "double free of block#1"),
 	MODEL_FINDS(use_of_memory, 3, "out of bounds"), MODEL_FINDS(use_of_memory, 4, "leak"),
-	MODEL_FINDS(use_of_memory, 5, "not allocated"), MODEL_FINDS(use_of_memory, 6, "null pointer"),
+	MODEL_FINDS(use_of_memory, 5, "not allocated"),
+	MODEL_FINDS(use_of_memory, 6, "null pointer"),
 	MODEL_FINDS(use_of_memory, 7, "crash: signal 11"),
 	MODEL_CLEAN(failing_allocation, .exhaust = true, .alloc_fails = 2),
 	MODEL_FINDS(failing_allocation, 1, "null pointer", .alloc_fails = 1),

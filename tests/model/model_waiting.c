@@ -54,7 +54,7 @@ static void unlock(uint32_t *m)
 		return;
 	}
 	uint32_t old = model_bug(BUG_MUTEX_RELAXED) ? moirai_exchange_relaxed(m, 0)
-	                                            : moirai_exchange_release(m, 0);
+						    : moirai_exchange_release(m, 0);
 	if (old == 2)
 		moirai_os_futex_wake(m, 1);
 }
@@ -274,11 +274,11 @@ static void taking_turns(void)
 	model_join_all();
 }
 
-MODEL_MAIN(
-	MODEL_CLEAN(mutex_of_two, .exhaust = true, .bound = MODEL_BOUND_NONE, .limit = 2000000),
+MODEL_MAIN(MODEL_CLEAN(mutex_of_two, .exhaust = true, .bound = MODEL_BOUND_NONE, .limit = 2000000),
 	MODEL_CLEAN(mutex_of_three, .exhaust = true, .limit = 2000000, .bound = 3),
 	MODEL_CLEAN(mutex_of_three, .exhaust = true, .limit = 2000000, .spurious = 1),
-	MODEL_CLEAN(mutex_of_four, .modes = MODEL_PCT | MODEL_RANDOM, .limit = 500000, .spurious = 2),
+	MODEL_CLEAN(
+		mutex_of_four, .modes = MODEL_PCT | MODEL_RANDOM, .limit = 500000, .spurious = 2),
 	MODEL_FINDS(mutex_of_two, BUG_MUTEX_RELAXED, "data race on shared"),
 	MODEL_FINDS(mutex_of_two, BUG_MUTEX_STORE, ""),
 	MODEL_FINDS(mutex_of_two, BUG_MUTEX_EXPECTED, "step limit"),

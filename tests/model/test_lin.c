@@ -346,7 +346,8 @@ static void delivery_finds_losses_doubles_and_disorder(void)
 }
 
 TAP_MAIN(TEST(an_empty_history_passes), TEST(a_queue_is_first_in_first_out),
-	TEST(overlapping_puts_may_go_either_way), TEST(empty_is_wrong_while_something_is_surely_inside),
+	TEST(overlapping_puts_may_go_either_way),
+	TEST(empty_is_wrong_while_something_is_surely_inside),
 	TEST(nothing_comes_twice_or_from_nowhere), TEST(a_stack_is_last_in_first_out),
 	TEST(a_channel_has_a_capacity_and_an_end), TEST(a_register_never_reads_the_past),
 	TEST(two_swaps_of_one_value_cannot_both_win), TEST(keys_of_a_map_are_independent),
