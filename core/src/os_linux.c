@@ -18,6 +18,13 @@
 #include <moirai/core/clock.h>
 #include <moirai/core/internal/fault.h>
 
+#ifdef MOIRAI_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
+#define VALGRIND_ENABLE_ERROR_REPORTING  ((void)0)
+#endif
+
 #include "os_internal.h"
 
 /* Newer than the oldest headers that we build with. The numbers are part of the kernel's ABI. */
@@ -104,7 +111,10 @@ int moirai_os_futex_wake(const uint32_t *word, uint32_t count)
 {
 	/* The kernel's count is signed. EFAULT: the address is gone, and so is everybody on it. */
 	int most = count > INT32_MAX ? INT32_MAX : (int)count;
+	/* The address is a name: valgrind is not to ask what memory stands behind it. */
+	VALGRIND_DISABLE_ERROR_REPORTING;
 	long woken = most ? syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, most) : 0;
+	VALGRIND_ENABLE_ERROR_REPORTING;
 	return woken > 0 ? (int)woken : 0;
 }
 

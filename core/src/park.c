@@ -195,27 +195,16 @@ static void fiber_node_init(
 	moirai_store_relaxed(&node->address, word);
 }
 
-int park_prepare(moirai__parker *fiber, uint64_t deadline_ns, moirai__context **context)
-{
-	int rc;
-	do {
-		/* Each time: -EAGAIN says that the fiber may run on another worker now. */
-		*context = moirai__context_current();
-		rc = fiber->ops->prepare(*context, &fiber->node_, deadline_ns);
-	} while (MOIRAI_UNLIKELY(rc == -EAGAIN));
-	return rc;
-}
-
-static int park_fiber(moirai__parker *fiber, const uint32_t *word, uint32_t expected,
+static int park_fiber(moirai__context *context, const uint32_t *word, uint32_t expected,
 	const moirai__park_hooks *hooks, void *arg, unsigned flags, uint64_t deadline_ns)
 {
-	const moirai__context_ops *ops = fiber->ops;
+	moirai__parker *fiber = context->fiber;
+	const moirai__context_ops *ops = context->ops;
 	moirai__wait_node *node = &fiber->node_;
-	moirai__context *context;
 	if (deadline_ns != MOIRAI_NEVER && deadline_ns <= moirai_now())
 		return fiber_refuse_late(word, expected, hooks, arg, fiber);
 	fiber_node_init(fiber, word, hooks, arg);
-	int rc = park_prepare(fiber, deadline_ns, &context);
+	int rc = ops->prepare(context, node, deadline_ns);
 	if (MOIRAI_UNLIKELY(rc < 0))
 		return rc;
 	MOIRAI_NOISE();
@@ -240,7 +229,7 @@ static int park_on(const uint32_t *word, uint32_t expected, const moirai__park_h
 {
 	moirai__context *context = moirai__context_current();
 	if (context && context->fiber)
-		return park_fiber(context->fiber, word, expected, hooks, arg, flags, deadline_ns);
+		return park_fiber(context, word, expected, hooks, arg, flags, deadline_ns);
 	return park_thread(word, expected, hooks, arg, flags, deadline_ns);
 }
 

@@ -189,14 +189,13 @@ static int any_fiber_late(const struct any *any)
 	return any->fiber->ops->cancelled(any->fiber) ? -ECANCELED : -ETIMEDOUT;
 }
 
-static int any_fiber(struct any *any, uint64_t deadline_ns)
+static int any_fiber(struct any *any, moirai__context *context, uint64_t deadline_ns)
 {
-	moirai__context *context;
-	const moirai__context_ops *ops = any->fiber->ops;
+	const moirai__context_ops *ops = context->ops;
 	if (deadline_ns != MOIRAI_NEVER && deadline_ns <= moirai_now())
 		return any_fiber_late(any);
 	any_init(any);
-	int rc = park_prepare(any->fiber, deadline_ns, &context);
+	int rc = ops->prepare(context, &any->fiber->node_, deadline_ns);
 	if (rc < 0)
 		return rc;
 	rc = any_queue(any);
@@ -233,7 +232,7 @@ static int any_wait(struct any *any, uint64_t deadline_ns)
 	any->queued = 0;
 	any->fiber = context ? context->fiber : NULL;
 	any->claim = any->fiber ? &any->fiber->claim_ : &claim;
-	return any->fiber ? any_fiber(any, deadline_ns) : any_thread(any, deadline_ns);
+	return any->fiber ? any_fiber(any, context, deadline_ns) : any_thread(any, deadline_ns);
 }
 
 static MOIRAI_NOINLINE int any_few(const moirai_park_case *cases, unsigned n, uint64_t deadline_ns)

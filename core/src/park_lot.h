@@ -57,9 +57,6 @@ extern struct park_table *park_table_current;
 #define PARK_TICKET_ANY ((moirai__park_ticket)1)
 void park_any_left(moirai__parker *fiber);
 
-/* Calls ops->prepare() until it does not say -EAGAIN; *context receives the worker's. */
-int park_prepare(moirai__parker *fiber, uint64_t deadline_ns, moirai__context **context);
-
 void park_bucket_acquire_slow(moirai__bucket *bucket);
 void park_bucket_wake(moirai__bucket *bucket);
 

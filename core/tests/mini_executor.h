@@ -28,7 +28,7 @@ struct mini_fiber {
 	int result;
 	uint32_t run, saved;          /* atomic */
 	uint32_t cancelled, masked;   /* atomic */
-	uint32_t refuses, tries_again; /* of the next prepare(): an error, how many -EAGAIN */
+	int refuses;                  /* prepare() says so, unless 0 */
 	uint32_t prepared, abandoned, left; /* counted by the fiber */
 	/* Under the timer's lock. */
 	bool armed;
@@ -64,10 +64,8 @@ static int mini_prepare(struct moirai__context *context, moirai__wait_node *node
 {
 	struct mini_fiber *f = mini_of(context->fiber);
 	CHECK(node == &f->parker.node_);
-	if (f->tries_again && f->tries_again--)
-		return -EAGAIN;
 	if (f->refuses)
-		return -(int)f->refuses;
+		return -f->refuses;
 	f->prepared++;
 	if (deadline_ns == MOIRAI_NEVER)
 		return 0;

@@ -29,7 +29,8 @@ MOIRAI_BEGIN_DECLS
  * Waits while *word == expected: the calling task leaves its worker, a plain thread sleeps.
  *
  *   0           unparked (the word may be anything by now: check again)
- *   -EAGAIN     *word was not `expected`
+ *   -EAGAIN     *word was not `expected`, or the task could not leave its worker just now: check again
+ *   -ENOMEM     a task found no stack for its worker to go on with
  *   -ETIMEDOUT  deadline_ns (absolute, monotonic; MOIRAI_NEVER for none) passed
  *   -ECANCELED  the calling task is cancelled or its executor shuts down
  *   -EINVAL     word is NULL

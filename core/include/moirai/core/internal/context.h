@@ -27,8 +27,8 @@ typedef struct moirai__context_ops {
 	 * 1. Before a bucket is locked: everything that may block or allocate. Chooses the successor,
 	 * takes a stack for it, arms the timer when deadline_ns is not MOIRAI_NEVER: it is to call
 	 * moirai__park_timeout(node), and may do so at once. 0, or a negative errno that park returns
-	 * as it is (-ECANCELED, -ENOMEM), or -EAGAIN to make park start again (the fiber may have moved
-	 * to another worker).
+	 * as it is: -ECANCELED, -ENOMEM, or -EAGAIN for "not now": the caller of park looks at its word
+	 * again. The fiber stays on this worker.
 	 */
 	int (*prepare)(struct moirai__context *context, struct moirai__wait_node *node,
 		uint64_t deadline_ns);
