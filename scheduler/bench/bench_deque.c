@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the queues cost, alone: push + pop, a yield's swap, foreign push + take, and a stolen item in
- * batches with the victim on another thread. One line per case: suite, case, threads, unit, value.
+ * What the queues cost, alone: push + pop, a yield's swap, foreign push + take (processor time), and
+ * a stolen item in batches with the victim on another thread (elapsed). One line per case: suite,
+ * case, threads, unit, median of five.
  */
 #include <moirai/core/clock.h>
 #include <moirai/scheduler/internal/queues.h>
@@ -41,7 +42,7 @@ static void report(const char *name, unsigned threads, double *ns)
 
 static double push_pop(void)
 {
-	uint64_t start_ns = moirai_now();
+	uint64_t start_ns = moirai_os_thread_cpu();
 	uintptr_t sum = 0;
 	for (size_t i = 1; i <= operations; i++) {
 		must(moirai__queues_push(&queues, MOIRAI__LEVEL_NORMAL, i));
@@ -49,13 +50,13 @@ static double push_pop(void)
 	}
 	if (sum != operations / 2 * (operations + 1))
 		abort();
-	return (double)(moirai_now() - start_ns) / (double)operations;
+	return (double)(moirai_os_thread_cpu() - start_ns) / (double)operations;
 }
 
 static double deque_push_pop(void)
 {
 	struct moirai__deque *deque = &queues.deque_[0];
-	uint64_t start_ns = moirai_now();
+	uint64_t start_ns = moirai_os_thread_cpu();
 	uintptr_t sum = 0;
 	for (size_t i = 1; i <= operations; i++) {
 		must(moirai__deque_push(deque, i));
@@ -63,20 +64,20 @@ static double deque_push_pop(void)
 	}
 	if (sum != operations / 2 * (operations + 1))
 		abort();
-	return (double)(moirai_now() - start_ns) / (double)operations;
+	return (double)(moirai_os_thread_cpu() - start_ns) / (double)operations;
 }
 
 static double yield_swap(void)
 {
 	for (uintptr_t i = 1; i <= 100; i++)
 		must(moirai__yield_queue_push(&queues.yielded_, i));
-	uint64_t start_ns = moirai_now();
+	uint64_t start_ns = moirai_os_thread_cpu();
 	uintptr_t self = 101;
 	for (size_t i = 0; i < operations; i++) {
 		self = moirai__yield_queue_swap(&queues.yielded_, self, NULL);
 		moirai__yield_queue_close(&queues.yielded_);
 	}
-	double ns = (double)(moirai_now() - start_ns) / (double)operations;
+	double ns = (double)(moirai_os_thread_cpu() - start_ns) / (double)operations;
 	while (moirai__yield_queue_pop(&queues.yielded_))
 		;
 	return ns;
@@ -89,14 +90,14 @@ static double foreign_push_take(void)
 	uintptr_t items[MOIRAI__TAKE_MAX];
 	moirai__injector_init(&injector, NULL);
 	must(moirai__injector_join(&injector, &producer));
-	uint64_t start_ns = moirai_now();
+	uint64_t start_ns = moirai_os_thread_cpu();
 	for (size_t i = 0; i < operations / 32; i++) {
 		for (uintptr_t k = 1; k <= 32; k++)
 			must(moirai__producer_push(producer, k));
 		while (moirai__injector_take(&injector, items, MOIRAI__TAKE_MAX, 1))
 			;
 	}
-	double ns = (double)(moirai_now() - start_ns) / (double)(operations / 32 * 32);
+	double ns = (double)(moirai_os_thread_cpu() - start_ns) / (double)(operations / 32 * 32);
 	moirai__injector_fini(&injector);
 	return ns;
 }
