@@ -169,7 +169,6 @@ static inline void mini_start(unsigned count, void (*fn)(struct mini_fiber *), v
 {
 	mini_count = count;
 	moirai_store_release(&mini_timer_stop, 0);
-	CHECK(moirai_os_thread_create(&mini_timer_thread, NULL, mini_timer_run, NULL) == 0);
 	for (unsigned i = 0; i < count; i++) {
 		struct mini_fiber *f = &mini_fibers[i];
 		memset(f, 0, sizeof(*f));
@@ -178,6 +177,8 @@ static inline void mini_start(unsigned count, void (*fn)(struct mini_fiber *), v
 		f->fn = fn;
 		f->arg = arg;
 	}
+	/* The timer reads every fiber: only now. */
+	CHECK(moirai_os_thread_create(&mini_timer_thread, NULL, mini_timer_run, NULL) == 0);
 	for (unsigned i = 0; i < count; i++)
 		CHECK(moirai_os_thread_create(&mini_fibers[i].thread, NULL, mini_run, &mini_fibers[i]) == 0);
 }

@@ -12,6 +12,11 @@
 #include "../src/config_internal.h"
 #include "tap.h"
 
+#ifdef _WIN32
+#define setenv(name, value, overwrite) _putenv_s(name, value)
+#define unsetenv(name)                 _putenv_s(name, "")
+#endif
+
 static const char *const colours[] = {"red", "green", "blue", NULL};
 static const moirai_config_key keys[] = {
 	{"pool.workers", "threads", "4", MOIRAI_CONFIG_INT, 0, 1, 1024, NULL},
