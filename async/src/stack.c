@@ -28,6 +28,7 @@
 #include <moirai/core/internal/lock.h>
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "registry.h"
 #include "sanitizer.h"
@@ -263,6 +264,15 @@ void moirai__stack_cache_drain(struct moirai__stack_pool *pool, struct moirai__s
 
 /* --- the pool --- */
 
+/* MOIRAI_STACKS_MAX in the environment bounds the defaults: where address space is dear. */
+static uint32_t regions_wished(unsigned size_class)
+{
+	const char *text = getenv("MOIRAI_STACKS_MAX");
+	unsigned long most = text ? strtoul(text, NULL, 10) : 0;
+	uint32_t wished = regions_default[size_class];
+	return most && most < wished ? (uint32_t)most : wished;
+}
+
 int moirai__stack_pool_init(struct moirai__stack_pool *pool, const moirai__stack_attr *attr)
 {
 	*pool = (struct moirai__stack_pool){.page_bytes = moirai_os_page_size()};
@@ -277,7 +287,7 @@ int moirai__stack_pool_init(struct moirai__stack_pool *pool, const moirai__stack
 		a->warm_max = WARM_MAX_DEFAULT;
 	for (unsigned i = 0; i < MOIRAI__STACK_CLASSES; i++) {
 		if (!a->regions_max[i])
-			a->regions_max[i] = regions_default[i];
+			a->regions_max[i] = regions_wished(i);
 		size_t bytes = region_bytes_default[i];
 		/* Large pages: a guard, a page for the block and two of stack at the least. */
 		while (bytes < 4 * pool->page_bytes)

@@ -233,6 +233,8 @@ static int many(void)
 	if (RUNNING_ON_VALGRIND)
 		return 1000;
 #endif
+	if (getenv("MOIRAI_STACKS_MAX"))
+		return 1000;
 	if (MOIRAI_TSAN)
 		return 500;
 	return MOIRAI_ASAN || sizeof(void *) < 8 || SMALL_HOST ? 1000 : 100000;

@@ -175,6 +175,20 @@ static void a_refused_reservation_is_halved(void)
 	moirai__stack_pool_fini(&pool);
 }
 
+static void the_environment_bounds_the_defaults(void)
+{
+#ifndef _WIN32
+	struct moirai__stack_pool pool;
+	setenv("MOIRAI_STACKS_MAX", "321", 1);
+	REQUIRE(moirai__stack_pool_init(&pool, NULL) == 0);
+	unsetenv("MOIRAI_STACKS_MAX");
+	CHECK(pool.attr.regions_max[MOIRAI__STACK_64K] == 321);
+	moirai__stack_pool_fini(&pool);
+#else
+	SKIP("no setenv");
+#endif
+}
+
 static void no_memory_is_an_error_and_can_pass(void)
 {
 	struct moirai__stack_pool pool;
@@ -325,6 +339,6 @@ TAP_MAIN(TEST(classes_are_chosen_by_size), TEST(block_sizes_are_checked),
 	TEST(regions_are_aligned_coloured_and_disjoint), TEST(the_warmest_stack_comes_first),
 	TEST(stacks_move_between_caches_and_are_used_again),
 	TEST(memory_goes_back_above_the_watermark), TEST(a_class_can_be_exhausted),
-	TEST(a_refused_reservation_is_halved), TEST(no_memory_is_an_error_and_can_pass),
-	TEST(a_guard_that_cannot_be_had_becomes_a_canary),
+	TEST(a_refused_reservation_is_halved), TEST(the_environment_bounds_the_defaults),
+	TEST(no_memory_is_an_error_and_can_pass), TEST(a_guard_that_cannot_be_had_becomes_a_canary),
 	TEST(the_page_below_the_stack_is_watched), TEST(the_pool_fits_into_a_small_address_space))

@@ -38,9 +38,8 @@ typedef void (*moirai__fiber_entry)(void *arg);
 
 struct moirai__fiber {
 	struct moirai__context_words words; /* valid while suspended */
-	void *owner; /* the embedder's: the worker that runs it. Read again after every switch */
-	uintptr_t
-		next; /* the embedder's while the fiber is out; links the pool's lists otherwise */
+	void *owner;    /* the embedder's: the worker that runs it. Read again after every switch */
+	uintptr_t next; /* the embedder's; while the fiber is free, the pool's */
 	char *stack_low; /* usable stack: [stack_low, stack_high); constant */
 	char *stack_high;
 	uint32_t index;      /* which region of its class; constant */

@@ -34,7 +34,8 @@ typedef enum moirai__stack_class {
 
 typedef struct moirai__stack_attr {
 	size_t block_size; /* of the embedder's struct; 0: struct moirai__fiber; at most the above */
-	/* Wished number of regions per class; 0: the default. Halved until the address space fits. */
+	/* Wished number of regions per class; 0: the default, at most MOIRAI_STACKS_MAX of the
+	 * environment. Halved until the address space fits. */
 	uint32_t regions_max[MOIRAI__STACK_CLASSES];
 	uint32_t warm_max; /* free stacks that keep their memory, per class; 0: 4096 */
 	bool no_guards;    /* canaries only */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """gdb commands for fibers: coroutines and tasks, parked ones included.
 
-    (gdb) source tools/moirai-gdb.py
+    (gdb) source async/tools/moirai-gdb.py
     (gdb) moirai fibers              list them, with the function that each waits in
     (gdb) moirai bt ADDRESS          back-trace of the one whose block is at ADDRESS
     (gdb) moirai bt all              of every suspended one
