@@ -65,6 +65,7 @@ struct buffer {
 
 struct buffers {
 	unsigned count;
+	size_t size; /* of each, in bytes */
 	unsigned char *memory;
 	struct buffer buffers[];
 };
@@ -73,16 +74,20 @@ struct buffers *buffers_new(unsigned count)
 {
 	struct buffers *b = moirai_alloc_aligned(
 		sizeof(*b) + count * sizeof(b->buffers[0]), MOIRAI_CACHELINE_PAIR);
-	unsigned char *memory = moirai_alloc_aligned(count * BUFFER_BYTES, 4096);
+	size_t size = BUFFERS_BYTES / count & ~(size_t)4095;
+	if (size > BUFFER_BYTES)
+		size = BUFFER_BYTES;
+	unsigned char *memory = moirai_alloc_aligned(count * size, 4096);
 	if (!b || !memory) {
 		moirai_free(b);
 		moirai_free(memory);
 		return NULL;
 	}
 	b->count = count;
+	b->size = size;
 	b->memory = memory;
 	for (unsigned i = 0; i < count; i++)
-		b->buffers[i] = (struct buffer){0, memory + i * BUFFER_BYTES};
+		b->buffers[i] = (struct buffer){0, memory + i * size};
 	return b;
 }
 
@@ -124,7 +129,7 @@ static void hash_fail(entry *e, int error)
 static ssize_t hash_read(run *r, int fd, unsigned char *bytes)
 {
 	for (;;) {
-		ssize_t n = read(fd, bytes, BUFFER_BYTES);
+		ssize_t n = read(fd, bytes, r->buffers->size);
 		if (n > 0)
 			moirai_fetch_add_relaxed(&r->bytes_read_, (uint64_t)n); /* a statistic */
 		if (n >= 0 || errno != EINTR)
@@ -177,7 +182,7 @@ static void hash_content(run *r, entry *e, int fd, const struct stat *status, un
 	ssize_t n = hash_read(r, fd, bytes);
 	if (n < 0) {
 		hash_fail(e, errno);
-	} else if (n == status->st_size && (size_t)n < BUFFER_BYTES) {
+	} else if (n == status->st_size && (size_t)n < r->buffers->size) {
 		e->size = (uint64_t)n;
 		moirai_xxh3_64(bytes, (size_t)n, 0, &e->hash);
 		e->state = ENTRY_HASHED;

@@ -61,7 +61,8 @@ static int run_init(run *r, const options *o)
 	r->jobs_max = jobs_at_once(r->workers);
 	/* One more than can run: main may take a job when memory is short. */
 	r->buffers = buffers_new(r->workers + 1);
-	return r->buffers ? 0 : -ENOMEM;
+	r->places = moirai_alloc_aligned(WINDOW_JOBS * WINDOW_PLACE, 4096);
+	return r->buffers && r->places ? 0 : -ENOMEM;
 }
 
 /* Prints until the last job, or until the run is stopped; then throws away what is left. */
@@ -121,6 +122,7 @@ static int run_all(run *r, const options *o)
 	moirai_executor_destroy(r->executor);
 	printer_delete(p);
 	buffers_delete(r->buffers);
+	moirai_free(r->places);
 	return code;
 }
 

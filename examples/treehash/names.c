@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <moirai/core/alloc.h>
+#include <moirai/core/os.h>
 
 #define DENTS_BYTES ((size_t)64 << 10)
 
@@ -37,15 +38,49 @@ struct names_reader {
 
 #define NAME_BYTES_MOST (sizeof(name) + 256 + 8)
 
+/* Large blocks are mappings, so that they go back to the system when they are freed: an allocator
+ * keeps them, once for every thread that the walk has been on. */
+#define BLOCK_MAPPED ((size_t)64 << 10)
+
+static size_t block_pages(size_t bytes)
+{
+	size_t page = moirai_os_page_size();
+	return (bytes + page - 1) & ~(page - 1);
+}
+
+static void *block_new(size_t bytes)
+{
+	void *block;
+	if (bytes < BLOCK_MAPPED)
+		return moirai_alloc(bytes);
+	int status = moirai_os_map(
+		&block, block_pages(bytes), moirai_os_page_size(), MOIRAI_OS_MAP_NOHUGE);
+	return status < 0 ? NULL : block;
+}
+
+static void block_delete(void *block, size_t bytes)
+{
+	if (block && bytes >= BLOCK_MAPPED)
+		(void)moirai_os_unmap(block, block_pages(bytes));
+	else
+		moirai_free(block);
+}
+
+void names_free(names *n)
+{
+	if (n)
+		block_delete(n, n->bytes);
+}
+
 names_reader *names_reader_new(size_t bytes_most)
 {
 	names_reader *reader = moirai_alloc_zeroed(1, sizeof(*reader));
 	if (!reader)
 		return NULL;
 	reader->size = bytes_most;
-	reader->dents = moirai_alloc(DENTS_BYTES);
+	reader->dents = block_new(DENTS_BYTES);
 	reader->bound = moirai_alloc(NAME_BYTES_MOST);
-	reader->memory = moirai_alloc(bytes_most);
+	reader->memory = block_new(bytes_most);
 	if (!reader->dents || !reader->bound || !reader->memory) {
 		names_reader_delete(reader);
 		return NULL;
@@ -57,9 +92,9 @@ void names_reader_delete(names_reader *reader)
 {
 	if (!reader)
 		return;
-	moirai_free(reader->dents);
+	block_delete(reader->dents, DENTS_BYTES);
 	moirai_free(reader->bound);
-	moirai_free(reader->memory);
+	block_delete(reader->memory, reader->size);
 	moirai_free(reader);
 }
 
@@ -173,7 +208,7 @@ static names *reader_collect(const names_reader *reader, bool more)
 	for (uint32_t i = 0; i < reader->count; i++)
 		bytes += (sizeof(name) + name_of(reader->memory, list[i])->length + 1 + 3) &
 			 ~(size_t)3;
-	names *result = moirai_alloc(bytes);
+	names *result = block_new(bytes);
 	if (!result)
 		return NULL;
 	result->bytes = bytes;
@@ -209,7 +244,7 @@ static int reader_halve(names_reader *reader)
 	memcpy(reader->memory, (char *)kept + head, reader->used);
 	for (uint32_t i = 0; i < keep; i++)
 		reader_list(reader)[i] = kept->at[i] - (uint32_t)head;
-	moirai_free(kept);
+	names_free(kept);
 	return 0;
 }
 

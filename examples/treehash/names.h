@@ -42,11 +42,13 @@ void names_reader_delete(names_reader *reader);
 
 /*
  * Reads the open directory fd from its start and keeps the smallest names behind `after` (NULL: all
- * of them) that fit into about bytes_most. *result is freed with moirai_free(). follow: say what
+ * of them) that fit into about bytes_most. *result is freed with names_free(). follow: say what
  * symbolic links lead to. 0, or a negative errno of the read, or -ENOMEM.
  */
 int names_read(names_reader *reader, int fd, const name *after, size_t bytes_most, bool follow,
 	names **result);
+
+void names_free(names *n); /* NULL is fine */
 
 /* The order of the names: negative, 0, positive. */
 int names_compare(const name *a, const name *b);

@@ -28,16 +28,20 @@
 
 /* --- limits --- */
 
-/* Jobs that are not printed yet, and their bytes: how far hashing may run ahead of a slow file. */
-#define WINDOW_JOBS  2048
-#define WINDOW_BYTES ((size_t)6 << 20)
+/* Jobs that are not printed yet: how far hashing may run ahead of a slow file. Each has a place of
+ * its own, 6 MiB in all; those whose path is too long for it lie outside and count by the byte. */
+#define WINDOW_JOBS  1536
+#define WINDOW_PLACE ((size_t)4096)
+#define WINDOW_BYTES ((size_t)4 << 20)
 /* Files of a job, and the bytes of their names: 32 small files are about 100 us of work. */
 #define JOB_FILES 32
-#define JOB_NAMES 4096
+#define JOB_NAMES 2048
 /* From this size on a file does not hold up the others of its job: another task takes them. */
 #define BIG_FILE ((size_t)1 << 20)
-/* A worker's buffer: larger makes no difference (measured), and it stays in the level-2 cache. */
-#define BUFFER_BYTES ((size_t)128 << 10)
+/* A worker's buffer: larger makes no difference (measured), and it stays in the level-2 cache. All
+ * of them together take 8 MiB at most, so 256 workers have 32 KiB each. */
+#define BUFFER_BYTES  ((size_t)128 << 10)
+#define BUFFERS_BYTES ((size_t)8 << 20)
 /* Names kept for the directories on the way down, all together, and for one of them. */
 #define NAMES_BUDGET ((size_t)12 << 20)
 #define NAMES_MOST   ((size_t)8 << 20)
@@ -93,7 +97,8 @@ typedef struct entry {
 	entry_state state;
 } entry;
 
-/* A run of files of one directory, in order. One block of memory. */
+/* A run of files of one directory, in order. One block of memory, most often a place of the window:
+ * jobs are printed in the order in which they are made, so place i serves the jobs i, i + n, ... */
 typedef struct job {
 	uint64_t number;
 	directory *dir;   /* NULL once nothing waits in it */
@@ -135,6 +140,7 @@ typedef struct run {
 
 	MOIRAI_OWN_LINE_PAIR uint64_t bytes_read_; /* for the progress line */
 	job *window_[WINDOW_JOBS];
+	char *places; /* WINDOW_JOBS of WINDOW_PLACE bytes */
 } run;
 
 /* window.c */
@@ -142,12 +148,14 @@ bool run_stopped(const run *r);
 void run_stop(run *r);             /* any thread or task */
 void run_fail(run *r, int status); /* stops because of an error that is not a file's */
 int run_failure(const run *r);     /* 0 or the first one's status */
-void window_push(run *r, job *j);  /* walk: hands the job out; parks while there is no room */
-void window_settle(run *r);        /* walk: parks until no job is being hashed */
-void window_finish(run *r);        /* walk: that was the last one */
-job *window_peek(run *r);          /* print: the job at the head if it is done, else NULL */
-void window_pop(run *r);           /* print: frees it */
-bool window_ended(run *r);         /* print: nothing more will come */
+/* walk: where the next job is to be made; parks while there is no room; NULL: no memory */
+job *window_place(run *r, size_t bytes);
+void window_push(run *r, job *j); /* walk: hands out what was made there */
+void window_settle(run *r);       /* walk: parks until no job is being hashed */
+void window_finish(run *r);       /* walk: that was the last one */
+job *window_peek(run *r);         /* print: the job at the head if it is done, else NULL */
+void window_pop(run *r);          /* print: frees it */
+bool window_ended(run *r);        /* print: nothing more will come */
 void window_wait(run *r, uint64_t deadline_ns);
 void window_done(run *r, job *j); /* hash: every entry of the job is decided */
 

@@ -83,14 +83,17 @@ static MOIRAI_NOINLINE int sys_stat_path(const char *path, struct stat *status)
 
 /* --- jobs --- */
 
-static job *walk_job(const entry *entries, uint32_t count, const char *leaves, size_t leaves_bytes,
-	const char *path, size_t path_length)
+/* Parks while the window is full. NULL: no memory. */
+static job *walk_job(walk *w, const entry *entries, uint32_t count, const char *leaves,
+	size_t leaves_bytes, const char *path, size_t path_length)
 {
 	size_t head = offsetof(job, entries) + count * sizeof(entry);
 	size_t bytes = head + leaves_bytes + path_length + 1;
-	job *j = moirai_alloc(bytes);
-	if (!j)
+	job *j = window_place(w->r, bytes);
+	if (!j) {
+		run_fail(w->r, -ENOMEM); /* nothing is left out silently */
 		return NULL;
+	}
 	char *text = (char *)j + head;
 	*j = (job){.path_length = path_length, .bytes = bytes, .names = text, .count = count};
 	memcpy(j->entries, entries, count * sizeof(entry));
@@ -103,18 +106,17 @@ static job *walk_job(const entry *entries, uint32_t count, const char *leaves, s
 	return j;
 }
 
-/* Hands out what has been collected. Without memory the run ends: nothing is left out silently. */
+/* Hands out what has been collected. */
 static void walk_flush(walk *w)
 {
 	if (w->count == 0)
 		return;
-	job *j = walk_job(w->entries, w->count, w->names, w->names_used, w->path, w->path_length);
+	job *j =
+		walk_job(w, w->entries, w->count, w->names, w->names_used, w->path, w->path_length);
 	w->count = 0;
 	w->names_used = 0;
-	if (!j) {
-		run_fail(w->r, -ENOMEM);
+	if (!j)
 		return;
-	}
 	level *top = &w->levels[w->depth - 1];
 	j->dir = top->dir ? directory_hold(top->dir) : NULL;
 	window_push(w->r, j);
@@ -136,10 +138,9 @@ static void walk_add(walk *w, const char *text, size_t length, entry_state state
 static void walk_single(walk *w, const char *path, entry_state state, int error)
 {
 	const entry e = {.error = error, .state = state};
-	job *j = walk_job(&e, 1, path, strlen(path) + 1, NULL, 0);
-	directory *here = state == ENTRY_WAITS ? directory_new(AT_FDCWD) : NULL;
-	if (!j || (state == ENTRY_WAITS && !here)) {
-		moirai_free(j);
+	directory *here = directory_new(AT_FDCWD);
+	job *j = here ? walk_job(w, &e, 1, path, strlen(path) + 1, NULL, 0) : NULL;
+	if (!j) {
 		directory_release(here);
 		run_fail(w->r, -ENOMEM);
 		return;
@@ -294,7 +295,7 @@ static void walk_pop(walk *w)
 	walk_flush(w);
 	if (child->batch)
 		w->names_bytes -= child->batch->bytes;
-	moirai_free(child->batch);
+	names_free(child->batch);
 	if (w->depth == 1) {
 		directory_release(child->dir);
 		w->depth = 0;
@@ -335,32 +336,36 @@ static void walk_make_place(walk *w)
 			continue;
 		l->over = l->next == l->batch->count && !l->batch->more;
 		w->names_bytes -= l->batch->bytes;
-		moirai_free(l->batch);
+		names_free(l->batch);
 		l->batch = NULL;
 	}
 }
 
-/* Reads the (next) names of the level on top. */
+/* Reads the (next) names of the level on top: those behind the last one, or behind the name that
+ * the walk came back from. */
 static void walk_read(walk *w, level *top)
 {
-	names *old = top->batch, *batch;
-	const name *after = old          ? names_at(old, old->count - 1)
-			    : w->resumes ? (const name *)(const void *)w->resume
-					 : NULL;
-	size_t old_bytes = old ? old->bytes : 0;
+	const name *last = NULL;
+	name *resume = (name *)(void *)w->resume;
+	if (top->batch) {
+		last = names_at(top->batch, top->batch->count - 1);
+		memcpy(resume, last, sizeof(*last) + last->length + 1);
+		w->names_bytes -= top->batch->bytes;
+		names_free(top->batch);
+		top->batch = NULL;
+	} else if (w->resumes) {
+		last = resume;
+	}
 	walk_make_place(w);
-	size_t place = NAMES_BUDGET - (w->names_bytes - old_bytes);
-	int error = names_read(w->reader, top->dir->fd, after,
-		place < NAMES_MOST ? place : NAMES_MOST, w->r->options->follow, &batch);
-	moirai_free(old);
-	w->names_bytes -= old_bytes;
-	top->batch = batch;
+	size_t place = NAMES_BUDGET - w->names_bytes;
+	int error = names_read(w->reader, top->dir->fd, last ? resume : NULL,
+		place < NAMES_MOST ? place : NAMES_MOST, w->r->options->follow, &top->batch);
 	top->next = 0;
-	top->over = error < 0 || batch->count == 0;
+	top->over = error < 0 || top->batch->count == 0;
 	if (error < 0)
 		walk_add(w, "", 0, ENTRY_FAILED, -error);
 	else
-		w->names_bytes += batch->bytes;
+		w->names_bytes += top->batch->bytes;
 }
 
 static void walk_name(walk *w, const name *n)
@@ -388,7 +393,7 @@ static void walk_abandon(walk *w)
 	while (w->depth > 0) {
 		level *top = &w->levels[--w->depth];
 		directory_release(top->dir);
-		moirai_free(top->batch);
+		names_free(top->batch);
 	}
 	w->names_bytes = w->names_used = 0;
 	w->count = 0;

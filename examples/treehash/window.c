@@ -79,12 +79,25 @@ static void window_wait_for_room(run *r)
 	moirai_store_relaxed(&r->pressed_, 0u); /* relaxed: late readers wake print for nothing */
 }
 
-void window_push(run *r, job *j)
+static char *window_own_place(const run *r, uint64_t number)
+{
+	return r->places + number % WINDOW_JOBS * WINDOW_PLACE;
+}
+
+job *window_place(run *r, size_t bytes)
 {
 	window_wait_for_room(r);
+	if (bytes > WINDOW_PLACE)
+		return moirai_alloc(bytes);
+	return (job *)(void *)window_own_place(r, moirai_load_relaxed(&r->tail_)); /* our own */
+}
+
+void window_push(run *r, job *j)
+{
 	j->number = moirai_load_relaxed(&r->tail_); /* relaxed: our own */
 	r->window_[j->number % WINDOW_JOBS] = j;
-	moirai_fetch_add_relaxed(&r->window_bytes_, j->bytes);
+	if (j->bytes > WINDOW_PLACE)
+		moirai_fetch_add_relaxed(&r->window_bytes_, j->bytes);
 	moirai_fetch_add_relaxed(&r->hashing_, 1u);
 	/* release: pairs with print's acquire of tail_; publishes the slot and the job. */
 	moirai_store_release(&r->tail_, j->number + 1);
@@ -141,8 +154,10 @@ void window_pop(run *r)
 {
 	uint64_t head = moirai_load_relaxed(&r->head_); /* relaxed: our own */
 	job *j = r->window_[head % WINDOW_JOBS];
-	moirai_fetch_sub_relaxed(&r->window_bytes_, j->bytes);
-	moirai_free(j);
+	if (j->bytes > WINDOW_PLACE) {
+		moirai_fetch_sub_relaxed(&r->window_bytes_, j->bytes);
+		moirai_free(j);
+	}
 	/* release: pairs with window_below; the slot may be filled again. */
 	moirai_store_release(&r->head_, head + 1);
 	if (window_below(r, 2))
