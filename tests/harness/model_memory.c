@@ -440,10 +440,11 @@ void moirai_model_fence(int order)
 void moirai_model_fence_light(void)
 {
 	struct model *m = active();
-	if (!m)
+	/* Asymmetric: it orders nothing by itself, so there is nothing to weaken either. */
+	if (!m || !m->scenario.symmetric_fences)
 		return;
 	int order = model_mutate(m, SITE_LIGHT, __ATOMIC_SEQ_CST, __builtin_return_address(0));
-	if (m->scenario.symmetric_fences && order == __ATOMIC_SEQ_CST)
+	if (order == __ATOMIC_SEQ_CST)
 		fence(m, order);
 }
 
