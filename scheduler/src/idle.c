@@ -39,9 +39,9 @@
  * itself before that load, so the searcher sees it and wakes it. The list, not the futex word, says
  * who sleeps; a stray wake makes a worker look once more and no more.
  *
- * Why step 3 is under the lock and looks at the mode from BEFORE the fence. Mode 2 promises that a
- * heavy fence has run since mode 1 was set. A mode read after the fence may have been set after it;
- * a sleeper that was woken meanwhile does not keep the mode from going 2 -> 0 -> 1 behind its back.
+ * Why step 3 is under the lock and looks at the mode from BEFORE the fence. So mode 2 says exactly that
+ * a heavy fence has run since mode 1 was set, and a listed sleeper keeps it from falling back. This is
+ * stricter than needed (DESIGN.md) and costs nothing.
  *
  * Deadlines. The keeper is the one sleeper that sleeps with the earliest deadline. It publishes what
  * it waits for, fences, and reads the earliest again; who makes a timer the first publishes that,
