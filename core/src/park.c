@@ -12,41 +12,46 @@
  *                     -> TIMED_OUT the deadline  > bucket locked, together with the unlink
  *                     -> CANCELLED a canceller  /
  *
- * So the bucket's lock decides who ends a park: whoever holds it and finds the node queued. For fibers
- * all of it is plain stores; the one RMW of a park is the lock, and so is the one of an unpark. A
- * claim word in each waiter instead (as park_any has) was measured at 5 ns more on each side.
+ * So the bucket's lock decides who ends a park: whoever holds it and finds the node queued. For
+ * fibers all of it is plain stores; the one RMW of a park is the lock, and so is the one of an
+ * unpark. A claim word in each waiter instead (as park_any has) was measured at 5 ns more on each
+ * side.
  *
  * park, a thread
  *   1. Lock the bucket; *word != expected: unlock, -EAGAIN.
  *   2. QUEUED, link, unlock.
  *   3. CAS QUEUED -> SLEEPING; if it fails the wake-up is there already and neither side makes a
  *      system call. Sleep until the state is WOKEN.
- *   4. At the deadline lock the bucket of node.address: still queued: unlink, -ETIMEDOUT. Else a waker
- *      was first: 0, so that a permit or a hand-off never vanishes.
+ *   4. At the deadline lock the bucket of node.address: still queued: unlink, -ETIMEDOUT. Else a
+ *      waker was first: 0, so that a permit or a hand-off never vanishes.
  *
  * park, a fiber
  *   1. INIT, address; ops->prepare(): successor chosen, timer armed.
- *   2. Lock the bucket. The word differs: refuse. Announce: parked_at = word, light fence. The task is
- *      cancelled or the timer was faster: refuse.
- *   3. QUEUED, link, ops->leave(): THE BUCKET STAYS LOCKED over the switch, and the successor releases
- *      it. Nobody can find the node before the stack is saved: no "parking" state, no second RMW.
+ *   2. Lock the bucket. The word differs: refuse. Announce: parked_at = word, light fence. The
+ *      task is cancelled or the timer was faster: refuse.
+ *   3. QUEUED, link, ops->leave(): THE BUCKET STAYS LOCKED over the switch, and the successor
+ *      releases it. Nobody can find the node before the stack is saved: no "parking" state, no
+ *      second RMW.
  *   4. Back: ops->resumed() disarms the timer, the state says why.
  *
  * unpark: lock, take up to 16 threads or 64 fibers, unlock, wake them; again while there are more.
- * What is woken was copied before the state changed: a thread's node is a stack frame that may be gone.
+ * What is woken was copied before the state changed: a thread's node is a stack frame that may be
+ * gone.
  *
- * No lost wake-up. The waker changes the word and then locks the bucket; the waiter looks at the word
- * and links itself in one critical section of the same bucket. If the waiter's section is first, the
- * waker finds the node. If it is second, the lock's edge shows it the new word, and it refuses.
+ * No lost wake-up. The waker changes the word and then locks the bucket; the waiter looks at the
+ * word and links itself in one critical section of the same bucket. If the waiter's section is
+ * first, the waker finds the node. If it is second, the lock's edge shows it the new word, and it
+ * refuses.
  *
- * Cancel. The flag is set first; heavy fence; then the canceller reads parked_at, locks that bucket
- * and looks again: the same address under its lock means that the fiber is there. If it read an old
- * parked_at, its heavy fence came before the fiber's light one in step 2, and the fiber sees the flag.
- * The node's address and state will not do for that: "address == A" and "state == QUEUED" can come from
- * two different parks, at A and at B, while only A is locked. (The tester found it.)
+ * Cancel. The flag is set first; heavy fence; then the canceller reads parked_at, locks that
+ * bucket and looks again: the same address under its lock means that the fiber is there. If it
+ * read an old parked_at, its heavy fence came before the fiber's light one in step 2, and the
+ * fiber sees the flag. The node's address and state will not do for that: "address == A" and
+ * "state == QUEUED" can come from two different parks, at A and at B, while only A is locked. (The
+ * tester found it.)
  *
- * Timer. It works under a lock of the executor that abandon() and resumed() take too: that keeps the
- * park alive while it fires. Order of locks: the executor's, then the bucket's.
+ * Timer. It works under a lock of the executor that abandon() and resumed() take too: that keeps
+ * the park alive while it fires. Order of locks: the executor's, then the bucket's.
  */
 #include "park_lot.h"
 
@@ -54,7 +59,7 @@
 #include <moirai/core/internal/noise.h>
 #include <moirai/core/os.h>
 
-static uint32_t record_since; /* do fibers read the clock when they park? */
+uint32_t park_record_since;
 
 static int validate(
 	const uint32_t *word, uint32_t expected, const moirai__park_hooks *hooks, void *arg)
@@ -215,8 +220,7 @@ static int park_fiber(moirai__context *context, const uint32_t *word, uint32_t e
 		ops->abandon(context, node);
 		return rc;
 	}
-	/* Relaxed: a switch for reports. */
-	node->since_ns = MOIRAI_UNLIKELY(moirai_load_relaxed(&record_since)) ? moirai_now() : 0;
+	node->since_ns = park_since();
 	enqueue(bucket, node, flags);
 	MOIRAI_NOISE(); /* Nobody may find the node yet, however long this takes. */
 	ops->leave(context, node, (moirai__park_ticket)bucket);
@@ -324,5 +328,5 @@ int moirai_unpark_requeue(
 
 void moirai__park_timestamps(bool on)
 {
-	moirai_store_relaxed(&record_since, on ? 1u : 0u);
+	moirai_store_relaxed(&park_record_since, on ? 1u : 0u);
 }

@@ -9,21 +9,22 @@
  *   PARKED     the waiter is asleep (a fiber: its stack is saved)
  *   an outcome WOKEN | case << 8, TIMED_OUT, CANCELLED, WITHDRAWN
  *
- * Whoever turns FORMING or PARKED into an outcome by CAS has decided; from PARKED, he also wakes. A waker
- * that loses drops the node and goes on to the next waiter: a wake-up is never spent on somebody who is
- * awake already.
+ * Whoever turns FORMING or PARKED into an outcome by CAS has decided; from PARKED, he also wakes.
+ * A waker that loses drops the node and goes on to the next waiter: a wake-up is never spent on
+ * somebody who is awake already.
  *
  *   1. claim = FORMING.  (A fiber: ops->prepare(), as in park.c.)
  *   2. For each case: lock its bucket; the word differs: withdraw; else QUEUED, link, unlock.
- *      To withdraw is to claim ourselves. If that fails somebody was first, and his outcome counts.
+ *      To withdraw is to claim ourselves. If that fails somebody was first, and his outcome
+ *      counts.
  *   3. Thread: CAS FORMING -> PARKED, sleep on the claim word.
- *      Fiber: leave; the successor does the CAS when the stack is saved, and makes the fiber ready if it
- *      fails. No bucket stays locked: the nodes can be found, but nobody wakes from FORMING.
- *   4. Unlink the nodes, each under its bucket's lock. After that no waker can still hold one: they
- *      touch a node, and its claim word, under that lock only.
+ *      Fiber: leave; the successor does the CAS when the stack is saved, and makes the fiber ready
+ *      if it fails. No bucket stays locked: the nodes can be found, but nobody wakes from FORMING.
+ *   4. Unlink the nodes, each under its bucket's lock. After that no waker can still hold one:
+ *      they touch a node, and its claim word, under that lock only.
  *
- * A deadline and a cancel are CASes too. The canceller comes through parked_at (park.c), which is the
- * word of the first case from step 2 to step 4: so it finds this park and no later one.
+ * A deadline and a cancel are CASes too. The canceller comes through parked_at (park.c), which is
+ * the word of the first case from step 2 to step 4: so it finds this park and no later one.
  *
  * Cost: a lock per case and side, and two CASes; about 40 ns and 25 ns a case. Refused: nodes that
  * share the single-word protocol (needs all buckets locked together, up to 64 of them).
@@ -62,7 +63,7 @@ static void any_node_init(const struct any *any, unsigned i)
 	node->claim = any->claim;
 	node->hooks = NULL;
 	node->arg = NULL;
-	node->since_ns = 0;
+	node->since_ns = park_since();
 	moirai_store_relaxed(&node->address, any->cases[i].word);
 }
 

@@ -2,8 +2,9 @@
 /*
  * The ends of a park that no waker brings: deadlines of fibers, cancels, shutdown.
  *
- * All of them go to the bucket of the node, lock it, look again and take the node out if it is still
- * queued (park.c has the states). A park_any is decided by its claim word instead (park_any.c).
+ * All of them go to the bucket of the node, lock it, look again and take the node out if it is
+ * still queued (park.c has the states). A park_any is decided by its claim word instead
+ * (park_any.c).
  *
  * The deadline of a thread is its own business: park.c, thread_give_up().
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parking lot's cold side: the sleeping half of the bucket lock, and the exported forms of what park_lot.h inlines. The protocols are described there.
+ * The parking lot's cold side: the sleeping half of the bucket lock, and the exported forms of
+ * what park_lot.h inlines. The protocols are described there.
  */
 #include "park_lot.h"
 
@@ -8,8 +9,8 @@
 #include <moirai/core/os.h>
 
 /*
- * Waiting for a bucket: 12 rounds of up to 32 pauses are 2-8 us, longer than any critical section here;
- * then the holder has been preempted, and yielding lets it go on. Then sleep.
+ * Waiting for a bucket: 12 rounds of up to 32 pauses are 2-8 us, longer than any critical section
+ * here; then the holder has been preempted, and yielding lets it go on. Then sleep.
  */
 #define LOCK_SPIN_ROUNDS     12
 #define LOCK_YIELDS          4

@@ -7,29 +7,31 @@
  *   lock_      0 free, 1 held. By CAS in, by a plain store out.
  *   sleepers_  threads that wait for the lock in the system. Changed by themselves, by RMW.
  *
- *   acquire:  1. CAS lock_ 0 -> 1.  2. Else spin and yield, bounded; most holders leave within 100 ns.
+ *   acquire:  1. CAS lock_ 0 -> 1.  2. Else spin and yield, bounded; most holders leave within 100
+ *   ns.
  *             3. sleepers_ += 1; heavy fence.  4. CAS again; while it fails sleep on lock_ == 1.
  *             5. sleepers_ -= 1.
  *   release:  1. lock_ = 0.  2. Light fence.  3. sleepers_ != 0: wake one.
  *
  * No lost wake-up. A sleeper sees lock_ == 1 after its heavy fence. Take the holder H that stored
- * that 1: if H's light fence comes before the heavy one, H's store of 0 is visible to the sleeper's
- * step 4, which contradicts the 1; so it comes after, and H's step 3 sees sleepers_ >= 1 and wakes. The
- * sleeper stays counted until it owns the lock, hence the same holds for every later holder whose 1
- * keeps it asleep.
+ * that 1: if H's light fence comes before the heavy one, H's store of 0 is visible to the
+ * sleeper's step 4, which contradicts the 1; so it comes after, and H's step 3 sees sleepers_ >= 1
+ * and wakes. The sleeper stays counted until it owns the lock, hence the same holds for every
+ * later holder whose 1 keeps it asleep.
  *
- * The usual lock of three states takes an RMW to release. This one takes a plain store and a load of
- * the line that the holder owns anyway, so park costs one RMW and unpark another. The load comes after
- * the release: legal because a bucket is never freed, which is why mutexes cannot have it (the form
- * "S" of a biased unlock). The price is a heavy fence per thread that really sleeps here.
+ * The usual lock of three states takes an RMW to release. This one takes a plain store and a load
+ * of the line that the holder owns anyway, so park costs one RMW and unpark another. The load
+ * comes after the release: legal because a bucket is never freed, which is why mutexes cannot have
+ * it (the form "S" of a biased unlock). The price is a heavy fence per thread that really sleeps
+ * here.
  *
  * The holder may be a fiber that has left: its successor releases (park.c). So nobody may count on
  * the identity of the holder, and a thread that finds the lock held must not spin without bound.
  *
- * Queue. Two levels: the bucket's list of groups (one per address), and the FIFO of each group behind
- * its head. A thousand waiters on one address do not slow another address in the same bucket (Go
- * retrofitted this to its semaphores; parking_lot has one level). Doubly linked, because deadlines
- * leave from the middle.
+ * Queue. Two levels: the bucket's list of groups (one per address), and the FIFO of each group
+ * behind its head. A thousand waiters on one address do not slow another address in the same
+ * bucket (Go retrofitted this to its semaphores; parking_lot has one level). Doubly linked,
+ * because deadlines leave from the middle.
  *
  * Source: parking_lot (A. Sanchez, after WebKit's WTF::ParkingLot, F. Pizlo 2015); Linux futex.
  */
@@ -59,6 +61,15 @@ void park_any_left(moirai__parker *fiber);
 
 void park_bucket_acquire_slow(moirai__bucket *bucket);
 void park_bucket_wake(moirai__bucket *bucket);
+
+/* Do fibers and wakers read the clock when they begin to wait? Threads, about to sleep, always do. */
+extern uint32_t park_record_since; /* atomic */
+
+static inline uint64_t park_since(void)
+{
+	/* Relaxed: a switch for reports. */
+	return MOIRAI_UNLIKELY(moirai_load_relaxed(&park_record_since)) ? moirai_now() : 0;
+}
 
 /* Locks every bucket there is, in order, and returns the table. For growth and shutdown. */
 struct park_table *park_lock_all(void);
@@ -116,9 +127,9 @@ static MOIRAI_ALWAYS_INLINE moirai__bucket *park_lock(const void *address)
 }
 
 /*
- * Locks the bucket in which a node stands, if it stands anywhere. A requeue may move it while we wait
- * for the lock: it stores the new address under the locks of both buckets, so an address that is still
- * the same under the lock is right for as long as we hold it.
+ * Locks the bucket in which a node stands, if it stands anywhere. A requeue may move it while we
+ * wait for the lock: it stores the new address under the locks of both buckets, so an address that
+ * is still the same under the lock is right for as long as we hold it.
  */
 static inline moirai__bucket *park_lock_node(const moirai__wait_node *node)
 {
@@ -253,10 +264,10 @@ static inline void park_wakes_add(moirai__wakes *wakes, void (*wake)(void *arg),
 }
 
 /*
- * parked_at_ becomes and ceases to be the address of a bucket's word under that bucket's lock only. So
- * a canceller that holds the lock and reads that address knows where the fiber is; no stale value
- * and no later park of the same fiber can fool it. (The node's own address and state cannot tell: both
- * may change between two looks, by parks elsewhere, under other locks.)
+ * parked_at_ becomes and ceases to be the address of a bucket's word under that bucket's lock
+ * only. So a canceller that holds the lock and reads that address knows where the fiber is; no
+ * stale value and no later park of the same fiber can fool it. (The node's own address and state
+ * cannot tell: both may change between two looks, by parks elsewhere, under other locks.)
  */
 static MOIRAI_ALWAYS_INLINE void park_set_parked_at(moirai__parker *fiber, const uint32_t *address)
 {
@@ -268,15 +279,16 @@ static MOIRAI_ALWAYS_INLINE void park_announce(moirai__parker *fiber, const uint
 {
 	park_set_parked_at(fiber, address);
 	/*
-	 * light: pairs with the heavy fence in moirai__park_cancel(). If ours comes first, the canceller
-	 * sees the address and waits for our bucket; if the heavy one comes first, we see the flag.
+	 * light: pairs with the heavy fence in moirai__park_cancel(). If ours comes first, the
+	 * canceller sees the address and waits for our bucket; if the heavy one comes first, we see
+	 * the flag.
 	 */
 	moirai_fence_light();
 }
 
 /*
- * Decides a park_any, once: who turns FORMING or PARKED into something else has won. Returns what it
- * was (PARKED: the winner has to wake it), or 0 for the losers.
+ * Decides a park_any, once: who turns FORMING or PARKED into something else has won. Returns what
+ * it was (PARKED: the winner has to wake it), or 0 for the losers.
  */
 static inline uint32_t park_claim(moirai__claim *claim, uint32_t outcome)
 {
@@ -322,8 +334,8 @@ static MOIRAI_ALWAYS_INLINE bool park_take(
 		return true;
 	}
 	/*
-	 * release: pairs with the acquire in park_thread_wait(); the thread sees what we did. The frame
-	 * with the node may be gone at once: only the address is used from here.
+	 * release: pairs with the acquire in park_thread_wait(); the thread sees what we did. The
+	 * frame with the node may be gone at once: only the address is used from here.
 	 */
 	uint32_t *futex = &node->state;
 	if (moirai_exchange_release(futex, woken) == MOIRAI__NODE_SLEEPING)

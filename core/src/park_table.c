@@ -2,11 +2,11 @@
 /*
  * The table of buckets: its growth, its view from outside, its fate in a fork.
  *
- * Growth (as in parking_lot): a new table is allocated, every bucket of the old one is locked in the
- * order of the array, the groups are linked over, the new table is published, the old locks are
- * released. Whoever waited for an old lock sees that the table has changed and starts again. Old
- * tables stay: such a locker may come arbitrarily late. Sizes at least double, so all old ones together
- * are no larger than the present one.
+ * Growth (as in parking_lot): a new table is allocated, every bucket of the old one is locked in
+ * the order of the array, the groups are linked over, the new table is published, the old locks
+ * are released. Whoever waited for an old lock sees that the table has changed and starts again.
+ * Old tables stay: such a locker may come arbitrarily late. Sizes at least double, so all old ones
+ * together are no larger than the present one.
  */
 #include "park_lot.h"
 

@@ -2,8 +2,9 @@
 /*
  * The waiter that is a function.
  *
- * Its node is a single-word one (park.c): whoever holds the bucket's lock and finds it queued, decides.
- * A waker takes it out, copies function and argument under the lock, and calls after the unlock. So
+ * Its node is a single-word one (park.c): whoever holds the bucket's lock and finds it queued,
+ * decides. A waker takes it out, copies function and argument under the lock, and calls after the
+ * unlock. So
  *
  *   - unregister and the wake-up exclude each other: exactly one of them finds the node queued;
  *   - when unregister returns, nobody touches the node again, whatever it returned: the last touch
@@ -11,7 +12,8 @@
  *   - when it returns 0, the call of the function may still be to come. `arg` is not covered: its
  *     owner learns from the call itself that it is over.
  *
- * To wait in unregister for a call in progress was refused: it would block, and deadlock inside the call.
+ * To wait in unregister for a call in progress was refused: it would block, and deadlock inside
+ * the call.
  */
 #include "park_lot.h"
 
@@ -34,7 +36,7 @@ int moirai_waker_register(moirai_waker *waker, const uint32_t *word, uint32_t ex
 	node->hooks = NULL;
 	node->wake = wake;
 	node->arg = arg;
-	node->since_ns = moirai_now();
+	node->since_ns = park_since();
 	/* Relaxed: published by the bucket's lock. */
 	moirai_store_relaxed(&node->address, word);
 	moirai_store_relaxed(&node->state, MOIRAI__NODE_QUEUED);

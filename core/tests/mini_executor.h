@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A miniature executor: a "fiber" is a thread with a context. It leaves by marking its stack as saved,
- * acting as its own successor and blocking on a private word until it is made ready; ready() checks
- * that the stack was saved, and that nobody else made it ready. One thread fires the deadlines. So park's
- * way of fibers is tested without an executor.
+ * A miniature executor: a "fiber" is a thread with a context. It leaves by marking its stack as
+ * saved, acting as its own successor and blocking on a private word until it is made ready;
+ * ready() checks that the stack was saved, and that nobody else made it ready. One thread fires
+ * the deadlines. So park's way of fibers is tested without an executor.
  */
 #ifndef MOIRAI_CORE_TESTS_MINI_EXECUTOR_H
 #define MOIRAI_CORE_TESTS_MINI_EXECUTOR_H
@@ -26,9 +26,9 @@ struct mini_fiber {
 	void (*fn)(struct mini_fiber *fiber);
 	void *arg;
 	int result;
-	uint32_t run, saved;          /* atomic */
-	uint32_t cancelled, masked;   /* atomic */
-	int refuses;                  /* prepare() says so, unless 0 */
+	uint32_t run, saved;                /* atomic */
+	uint32_t cancelled, masked;         /* atomic */
+	int refuses;                        /* prepare() says so, unless 0 */
 	uint32_t prepared, abandoned, left; /* counted by the fiber */
 	/* Under the timer's lock. */
 	bool armed;
@@ -60,7 +60,8 @@ static inline void mini_timer_unlock(void)
 	moirai_store_release(&mini_timer_lock_, 0);
 }
 
-static int mini_prepare(struct moirai__context *context, moirai__wait_node *node, uint64_t deadline_ns)
+static int mini_prepare(
+	struct moirai__context *context, moirai__wait_node *node, uint64_t deadline_ns)
 {
 	struct mini_fiber *f = mini_of(context->fiber);
 	CHECK(node == &f->parker.node_);
@@ -180,7 +181,8 @@ static inline void mini_start(unsigned count, void (*fn)(struct mini_fiber *), v
 	/* The timer reads every fiber: only now. */
 	CHECK(moirai_os_thread_create(&mini_timer_thread, NULL, mini_timer_run, NULL) == 0);
 	for (unsigned i = 0; i < count; i++)
-		CHECK(moirai_os_thread_create(&mini_fibers[i].thread, NULL, mini_run, &mini_fibers[i]) == 0);
+		CHECK(moirai_os_thread_create(
+			      &mini_fibers[i].thread, NULL, mini_run, &mini_fibers[i]) == 0);
 }
 
 static inline void mini_join(void)

@@ -3,9 +3,9 @@
  * What the models of park share: words in chosen buckets, and a miniature executor.
  *
  * A fiber is a model thread with a context: `leave` marks its stack as saved, acts as its own
- * successor, and blocks on a private word until `ready`. `ready` checks that the stack was saved, and
- * the tester that this is no race. Deadlines are fired by a timer, a model thread of its own, under
- * the lock that abandon() and resumed() take as well.
+ * successor, and blocks on a private word until `ready`. `ready` checks that the stack was saved,
+ * and the tester that this is no race. Deadlines are fired by a timer, a model thread of its own,
+ * under the lock that abandon() and resumed() take as well.
  */
 #ifndef MOIRAI_CORE_TESTS_MODEL_PARK_H
 #define MOIRAI_CORE_TESTS_MODEL_PARK_H

@@ -206,7 +206,8 @@ static void a_waiter_leaves_from_the_middle_at_its_deadline(void)
 	struct waiter w[4];
 	for (unsigned i = 0; i < 4; i++) {
 		/* The first, a middle one, then the last: each place in the list is left once. */
-		waiter_start(&w[i], &word, i == 1 ? moirai_deadline_after(300 * MOIRAI_MS) : MOIRAI_NEVER);
+		waiter_start(&w[i], &word,
+			i == 1 ? moirai_deadline_after(300 * MOIRAI_MS) : MOIRAI_NEVER);
 		/* On a machine so slow that the deadline passes here, the last two stand as third. */
 		while (waiters_of(&word) != i + 1 && !(i > 0 && moirai_load_acquire(&w[1].done)))
 			moirai_os_sleep(50 * MOIRAI_US);
@@ -408,7 +409,8 @@ static void register_again(void *arg)
 	struct again *again = arg;
 	CHECK(moirai_waker_unregister(&again->waker) == 0);
 	if (again->left-- > 1)
-		CHECK(moirai_waker_register(&again->waker, &again->word, 0, register_again, again) == 0);
+		CHECK(moirai_waker_register(
+			      &again->waker, &again->word, 0, register_again, again) == 0);
 }
 
 static void a_waker_may_register_itself_again(void)
@@ -444,7 +446,8 @@ static void the_table_grows_under_its_waiters(void)
 	size_t before = moirai__park_buckets();
 	calls = 0;
 	for (unsigned i = 0; i < THREADS_MAX; i++)
-		waiter_start(&w[i], &words[i], i % 2 ? MOIRAI_NEVER : moirai_deadline_after(10 * MOIRAI_S));
+		waiter_start(&w[i], &words[i],
+			i % 2 ? MOIRAI_NEVER : moirai_deadline_after(10 * MOIRAI_S));
 	for (unsigned i = 0; i < 512; i++)
 		CHECK(moirai_waker_register(&wakers[i], &names[i / 2], 0, call, &calls) == 0);
 	for (unsigned i = 0; i < THREADS_MAX; i++)
@@ -634,9 +637,10 @@ static void hooks_decide_and_hear_of_a_timeout(void)
 }
 
 TAP_MAIN(TEST(park_refuses_a_word_that_differs), TEST(park_times_out),
-	TEST(a_deadline_in_the_past_is_a_try), TEST(unpark_wakes_one), TEST(unpark_of_nobody_is_zero),
-	TEST(unpark_wakes_the_longest_waiter_first), TEST(unpark_counts_and_leaves_the_rest),
-	TEST(many_waiters_need_many_batches), TEST(words_do_not_disturb_each_other),
+	TEST(a_deadline_in_the_past_is_a_try), TEST(unpark_wakes_one),
+	TEST(unpark_of_nobody_is_zero), TEST(unpark_wakes_the_longest_waiter_first),
+	TEST(unpark_counts_and_leaves_the_rest), TEST(many_waiters_need_many_batches),
+	TEST(words_do_not_disturb_each_other),
 	TEST(a_waiter_leaves_from_the_middle_at_its_deadline),
 	TEST(unpark_takes_the_address_of_freed_memory), TEST(requeue_wakes_some_and_moves_some),
 	TEST(requeue_wakes_more_than_one_batch), TEST(requeue_onto_itself_only_wakes),

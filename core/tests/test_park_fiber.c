@@ -219,14 +219,15 @@ static void park_hooked(struct mini_fiber *f)
 {
 	CHECK(moirai__park_queued(&word, &hooks, &validated, 0, 0) == -ETIMEDOUT);
 	CHECK(validated == 1 && gave_up == 1);
-	CHECK(moirai__park_queued(&word, &hooks, &validated, 0,
-		      moirai_deadline_after(MOIRAI_MS)) == -ETIMEDOUT);
+	CHECK(moirai__park_queued(&word, &hooks, &validated, 0, moirai_deadline_after(MOIRAI_MS)) ==
+		-ETIMEDOUT);
 	CHECK(validated == 2 && gave_up == 2);
 	moirai_store_relaxed(&f->cancelled, 1);
 	CHECK(moirai__park_queued(&word, &hooks, &validated, 0, MOIRAI_NEVER) == -ECANCELED);
 	CHECK(validated == 3 && gave_up == 3);
 	moirai_store_relaxed(&f->cancelled, 0);
-	f->result = moirai__park_queued(&word, &hooks, &validated, MOIRAI__PARK_FRONT, MOIRAI_NEVER);
+	f->result =
+		moirai__park_queued(&word, &hooks, &validated, MOIRAI__PARK_FRONT, MOIRAI_NEVER);
 }
 
 static void each_yes_is_used_or_taken_back(void)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything at once, on real threads: threads, fibers and wakers park on a few words, alone and on
- * several, with deadlines and cancels, while others unpark, requeue and grow the table. Each unpark says
- * how many it has woken, each park whether it was: both sums must be the same.
+ * Everything at once, on real threads: threads, fibers and wakers park on a few words, alone and
+ * on several, with deadlines and cancels, while others unpark, requeue and grow the table. Each
+ * unpark says how many it has woken, each park whether it was: both sums must be the same.
  */
 #include "mini_executor.h"
 
 #include <stdlib.h>
 
-#define WORDS      6
-#define THREADS    6
-#define FIBERS     10
-#define UNPARKERS  3
-#define DURATION   (1500 * MOIRAI_MS)
+#define WORDS     6
+#define THREADS   6
+#define FIBERS    10
+#define UNPARKERS 3
+#define DURATION  (1500 * MOIRAI_MS)
 
 static uint32_t words[WORDS];
 static uint64_t given, got;         /* atomic */
@@ -106,7 +106,8 @@ static void wakers_wait(void *arg)
 	while (!moirai_load_acquire(&stop)) {
 		moirai_waker *waker = calloc(1, sizeof(*waker));
 		uint32_t rang = 0;
-		CHECK(waker && moirai_waker_register(waker, &words[roll(&dice, WORDS)], 0, called, &rang) == 0);
+		CHECK(waker && moirai_waker_register(
+				       waker, &words[roll(&dice, WORDS)], 0, called, &rang) == 0);
 		moirai_os_sleep(roll(&dice, 100) * MOIRAI_US);
 		int removed = moirai_waker_unregister(waker);
 		free(waker); /* Legal at once, whatever it said. */
@@ -151,7 +152,9 @@ static void every_wake_up_is_counted_on_both_sides(void)
 	moirai_store_relaxed(&parking, THREADS + 1 + FIBERS);
 	mini_start(FIBERS, fiber_waits, NULL);
 	for (uintptr_t i = 0; i < THREADS + 1 + UNPARKERS; i++) {
-		void (*fn)(void *) = i < THREADS ? thread_waits : i == THREADS ? wakers_wait : unparks;
+		void (*fn)(void *) = i < THREADS    ? thread_waits
+				     : i == THREADS ? wakers_wait
+						    : unparks;
 		REQUIRE(moirai_os_thread_create(&threads[i], NULL, fn, (void *)i) == 0);
 	}
 	size_t buckets = moirai__park_buckets();

@@ -128,7 +128,7 @@ typedef struct moirai__park_waiter {
  */
 MOIRAI_API void moirai__park_visit(void (*visit)(const moirai__park_waiter *, void *), void *arg);
 
-/** Records since when fibers wait, too (a clock read per park; threads always do). Off by default. */
+/** Records since when fibers and wakers wait, too (a clock read each). Off by default. */
 MOIRAI_API void moirai__park_timestamps(bool on);
 
 /** How many buckets there are now. */
