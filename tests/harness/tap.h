@@ -54,7 +54,14 @@ static inline bool tap_check_equal_(
 	return tap_check_(false, file, line, text);
 }
 
-__attribute__((format(printf, 1, 2))) static inline void tap_diag_(const char *format, ...)
+/* Windows has two printfs; this is the one that <stdio.h> gave us. */
+#if defined(__MINGW_PRINTF_FORMAT)
+#define TAP_PRINTF_ __MINGW_PRINTF_FORMAT
+#else
+#define TAP_PRINTF_ printf
+#endif
+
+__attribute__((format(TAP_PRINTF_, 1, 2))) static inline void tap_diag_(const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
