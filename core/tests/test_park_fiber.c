@@ -203,7 +203,7 @@ static unsigned validated, gave_up;
 static int always(const uint32_t *address, void *arg)
 {
 	CHECK(address == &word && arg == &validated);
-	validated++;
+	moirai_fetch_add_relaxed(&validated, 1);
 	return 0;
 }
 

@@ -167,8 +167,8 @@ static void every_wake_up_is_counted_on_both_sides(void)
 		CHECK(moirai_os_thread_join(threads[i]) == 0);
 	mini_join();
 	CHECK(waiters_of(NULL) == 0);
-	DIAG("%llu woken, %llu timed out, %llu cancelled, %zu buckets", (unsigned long long)got,
-		(unsigned long long)timed_out, (unsigned long long)cancels, moirai__park_buckets());
+	DIAG("%llu woken, %llu timed out, %llu cancelled, %u buckets", (unsigned long long)got,
+		(unsigned long long)timed_out, (unsigned long long)cancels, (unsigned)moirai__park_buckets());
 	CHECK(got == given);
 	CHECK(got > 0 && timed_out > 0 && cancels > 0);
 }
