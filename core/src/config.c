@@ -339,8 +339,8 @@ int moirai_config_get_string(const moirai_config *config, const char *key, const
 
 int moirai_log_configure(const moirai_config *config)
 {
-	unsigned level, format;
-	int64_t limit;
+	unsigned level = 0, format = 0;
+	int64_t limit = 0;
 	if (!config)
 		return -EINVAL;
 	int status = moirai_config_get_enum(config, "log.level", &level);

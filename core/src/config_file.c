@@ -159,7 +159,7 @@ static int config_read_key(
 static int config_read_assignment(struct config_reader *reader, struct config_span line)
 {
 	char text[MOIRAI_CONFIG_VALUE_MAX + 1], why[CONFIG_WHY_MAX], where[128];
-	size_t length;
+	size_t length = 0;
 	struct config_entry *entry;
 	const char *equals = memchr(line.at, '=', line.length);
 	if (!equals)
@@ -273,8 +273,8 @@ static int config_slurp(const char *path, char **text, size_t *length)
 
 int moirai_config_load_file(moirai_config *config, const char *path)
 {
-	char *text;
-	size_t length;
+	char *text = NULL;
+	size_t length = 0;
 	if (!config || !path)
 		return -EINVAL;
 	int status = config_slurp(path, &text, &length);
@@ -316,8 +316,8 @@ static unsigned config_reload_commit(moirai_config *config, struct config_value 
 
 int moirai_config_reload(moirai_config *config, const char *path, unsigned *kept)
 {
-	char *text;
-	size_t length;
+	char *text = NULL;
+	size_t length = 0;
 	if (!config || !path)
 		return -EINVAL;
 	int status = config_slurp(path, &text, &length);
