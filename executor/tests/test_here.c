@@ -179,8 +179,9 @@ static void blocked_calls_do_not_stall_the_pool(void)
 	moirai_task *tasks[COUNT];
 	for (int i = 0; i < COUNT; i++)
 		REQUIRE(moirai_spawn(ex, NULL, call_blocking, &outside, &tasks[i]) == 0);
+	struct gate open = { .open = 1 };
 	moirai_task *quick = NULL; /* runs beside them on the only worker */
-	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &(struct gate){ .open = 1 }, &quick) == 0);
+	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &open, &quick) == 0);
 	CHECK(moirai_task_join(quick, NULL) == 0);
 	for (int i = 0; i < COUNT; i++)
 		CHECK(moirai_task_join(tasks[i], NULL) == 0);
@@ -221,10 +222,8 @@ static void spawn_from_spare(void *arg)
 {
 	moirai_executor *ex = *(moirai_executor **)arg;
 	CHECK(moirai_executor_current() == NULL);
-	uint32_t ran = 0;
 	struct gate gate = { .open = 1 };
 	moirai_task *task = NULL;
-	(void)ran;
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &task) == 0);
 	CHECK(moirai_task_join(task, NULL) == 0);
 	CHECK(gate.passed == 1);
