@@ -336,7 +336,17 @@ static MOIRAI_ALWAYS_INLINE void fiber_switch(
 /* The task has ended, or never will begin (bits: TASK_NEVER_RAN). Its cell may be gone after it. */
 void task_finish(struct worker *worker, struct moirai_task *task, uint32_t bits);
 /* Gives the cell (and the side block) back. `worker` is the caller's own or NULL. */
-void task_put(struct worker *worker, struct moirai_task *task);
+void task_put_slow(struct worker *worker, struct moirai_task *task);
+
+static MOIRAI_ALWAYS_INLINE void task_put(struct worker *worker, struct moirai_task *task)
+{
+	if (MOIRAI_LIKELY(worker != NULL && task->cell.slab == &worker->cells &&
+		    !(task->flags & TASK_SIDE)))
+		cell_put(&worker->cells, &task->cell);
+	else
+		task_put_slow(worker, task);
+}
+
 int task_cancel(struct moirai_task *task);
 moirai_task_id task_id(const struct moirai_task *task);
 

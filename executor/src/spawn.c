@@ -94,7 +94,7 @@ static void unmake(struct slab *cells, struct slab *sides, struct moirai_task *t
 	cell_put(cells, &task->cell);
 }
 
-static int queue_local(struct worker *worker, struct moirai_task *task)
+static MOIRAI_ALWAYS_INLINE int queue_local(struct worker *worker, struct moirai_task *task)
 {
 	moirai__queues_spawned(&worker->queues);
 	MOIRAI_OBSERVE(MOIRAI_EVENT_SPAWN, task);

@@ -35,11 +35,11 @@
 /* Room that a child called in place must find below the joiner: a quarter of the default stack. */
 #define INLINE_ROOM_BYTES ((ptrdiff_t)16 * 1024)
 
-void task_put(struct worker *worker, struct moirai_task *task)
+MOIRAI_NOINLINE void task_put_slow(struct worker *worker, struct moirai_task *task)
 {
 	struct pool *pool = task_pool(task);
 	struct slab *cells = NULL, *sides = NULL; /* our own in that pool, if we have any */
-	if (MOIRAI_LIKELY(worker != NULL && worker->pool == pool)) {
+	if (worker != NULL && worker->pool == pool) {
 		cells = &worker->cells;
 		sides = &worker->sides;
 	} else {
@@ -79,27 +79,30 @@ void task_finish(struct worker *worker, struct moirai_task *task, uint32_t bits)
 
 /* --- join --- */
 
-/* Takes the task back from the own deque's bottom and calls it here. false: it does not lie there. */
-static bool run_inline(struct moirai_task *task)
+/*
+ * Takes the task back from the own deque's bottom and calls it here. Returns the worker on which it
+ * ended, or NULL when it does not lie there.
+ */
+static MOIRAI_ALWAYS_INLINE struct worker *run_inline(
+	struct worker *worker, struct moirai_task *task)
 {
-	struct worker *worker = worker_self();
 	if (worker == NULL || task->flags & TASK_PIN)
-		return false;
+		return NULL;
 	struct moirai__deque *deque = &worker->queues.deque_[task->level];
 	if (moirai__deque_peek(deque) != (uintptr_t)task)
-		return false;
+		return NULL;
 	struct fiber *fiber = worker->current;
 	if ((char *)__builtin_frame_address(0) - fiber->base.stack_low < INLINE_ROOM_BYTES)
-		return false;
+		return NULL;
 	/* relaxed: only whoever is to run it cares; see start() in loop.c. */
 	if (moirai_load_relaxed(&task->state) & TASK_CANCEL ||
 		moirai_load_relaxed(&worker->pool->phase) >= POOL_CANCELLING)
-		return false;
+		return NULL;
 	uintptr_t item = moirai__deque_pop(deque);
 	if (MOIRAI_UNLIKELY(item != (uintptr_t)task)) {
 		if (item)
 			loop_queue(worker, item); /* a thief took ours; this is the one above */
-		return false;
+		return NULL;
 	}
 	struct frame frame = { .task = fiber->task, .outer = fiber->outer, .mask = fiber->mask };
 	moirai_task_fn fn = task->fn;
@@ -122,7 +125,7 @@ static bool run_inline(struct moirai_task *task)
 	moirai__count(&worker->inlined, 1);
 	/* release: as in task_finish(). */
 	moirai_store_release(&worker->finished, worker->finished + 1);
-	return true;
+	return worker;
 }
 
 /* Waits for DONE; the last load of the word was an acquire. */
@@ -150,11 +153,12 @@ static MOIRAI_NOINLINE int wait_done(struct moirai_task *task, uint64_t deadline
 }
 
 /* The task has finished and the handle is given back. */
-static int reap(struct moirai_task *task, void **result, uint32_t state)
+static MOIRAI_ALWAYS_INLINE int reap(
+	struct worker *worker, struct moirai_task *task, void **result, uint32_t state)
 {
 	if (result != NULL)
 		*result = state & TASK_NEVER_RAN ? NULL : task->result;
-	task_put(worker_self(), task);
+	task_put(worker, task);
 	return state & TASK_NEVER_RAN ? -ECANCELED : 0;
 }
 
@@ -173,28 +177,42 @@ static bool joins_itself(const struct moirai_task *task)
 	return false;
 }
 
+/* The task was neither finished nor at hand. */
+static MOIRAI_NOINLINE int join_slow(
+	struct moirai_task *task, void **result, uint64_t deadline_ns)
+{
+	if (MOIRAI_UNLIKELY(joins_itself(task)))
+		return -EDEADLK;
+	int rc = wait_done(task, deadline_ns);
+	if (MOIRAI_UNLIKELY(rc < 0))
+		return rc;
+	return reap(worker_self(), task, result, moirai_load_acquire(&task->state)); /* as below */
+}
+
+int moirai_task_join(moirai_task *task, void **result)
+{
+	if (MOIRAI_UNLIKELY(task == NULL))
+		return -EINVAL;
+	struct worker *worker = worker_self();
+	uint32_t state = moirai_load_acquire(&task->state); /* pairs with task_finish() */
+	if (state & TASK_DONE)
+		return reap(worker, task, result, state);
+	worker = run_inline(worker, task);
+	if (MOIRAI_LIKELY(worker != NULL))
+		return reap(worker, task, result, 0);
+	return join_slow(task, result, MOIRAI_NEVER);
+}
+
 int moirai_task_join_until(moirai_task *task, void **result, uint64_t deadline_ns)
 {
 	if (MOIRAI_UNLIKELY(task == NULL))
 		return -EINVAL;
 	uint32_t state = moirai_load_acquire(&task->state); /* pairs with task_finish() */
-	if (!(state & TASK_DONE)) {
-		/* A deadline could not be kept by a child called in place. */
-		if (deadline_ns == MOIRAI_NEVER && run_inline(task))
-			return reap(task, result, 0);
-		if (MOIRAI_UNLIKELY(joins_itself(task)))
-			return -EDEADLK;
-		int rc = wait_done(task, deadline_ns);
-		if (MOIRAI_UNLIKELY(rc < 0))
-			return rc;
-		state = moirai_load_acquire(&task->state);
-	}
-	return reap(task, result, state);
-}
-
-int moirai_task_join(moirai_task *task, void **result)
-{
-	return moirai_task_join_until(task, result, MOIRAI_NEVER);
+	if (state & TASK_DONE)
+		return reap(worker_self(), task, result, state);
+	/* Never called in place unless the deadline is none: a child could not keep it. */
+	return deadline_ns == MOIRAI_NEVER ? moirai_task_join(task, result)
+					   : join_slow(task, result, deadline_ns);
 }
 
 int moirai_task_try_join(moirai_task *task, void **result)
@@ -202,7 +220,7 @@ int moirai_task_try_join(moirai_task *task, void **result)
 	if (MOIRAI_UNLIKELY(task == NULL))
 		return -EINVAL;
 	uint32_t state = moirai_load_acquire(&task->state); /* pairs with task_finish() */
-	return state & TASK_DONE ? reap(task, result, state) : -EAGAIN;
+	return state & TASK_DONE ? reap(worker_self(), task, result, state) : -EAGAIN;
 }
 
 int moirai_task_wait_until(moirai_task *task, uint64_t deadline_ns)
