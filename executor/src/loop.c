@@ -47,7 +47,7 @@ static MOIRAI_ALWAYS_INLINE void start(struct worker *worker, struct fiber *fibe
 }
 
 /* The loop's stack is of no use any more: on to a fiber that is ready. */
-static MOIRAI_NORETURN void resume(struct worker *worker, struct fiber *from, struct fiber *to)
+static MOIRAI_ALWAYS_INLINE MOIRAI_NORETURN void resume(struct worker *worker, struct fiber *from, struct fiber *to)
 {
 	worker->post = POST_FREE;
 	worker->post_arg = (uintptr_t)from;
