@@ -76,7 +76,7 @@ MOIRAI_NOINLINE struct cell *cell_get_slow(struct slab *slab, int *error)
 	struct cell *list = moirai_load_relaxed(&slab->remote) == NULL
 		? NULL : moirai_exchange_acquire(&slab->remote, NULL);
 	if (list != NULL) {
-		slab->free = (struct cell *)list->link;
+		slab->free = (struct cell *)MOIRAI_RD(list->link);
 		return list;
 	}
 	if (slab->bump == slab->end) {
@@ -94,7 +94,7 @@ MOIRAI_NOINLINE void cell_put_remote(struct cell *cell)
 	struct slab *slab = cell->slab;
 	struct cell *head = moirai_load_relaxed(&slab->remote);
 	do {
-		cell->link = (uintptr_t)head;
+		MOIRAI_WR(cell->link) = (uintptr_t)head;
 		MOIRAI_NOISE();
 		/* release: pairs with the acquire exchange in cell_get_slow(); publishes the link. */
 	} while (!moirai_cas_weak_release(&slab->remote, &head, cell));

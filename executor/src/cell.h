@@ -15,7 +15,9 @@ struct cell {
 struct chunk;
 
 /* Cells of 64 bytes in a chunk; larger ones are fewer. */
-#define CHUNK_BYTES     ((size_t)64 * 1024)
+#ifndef CHUNK_BYTES
+#define CHUNK_BYTES ((size_t)64 * 1024)
+#endif
 #define CELLS_PER_CHUNK (CHUNK_BYTES / 64 - 1)
 
 /* Shared by the slabs of one kind in one executor. */
@@ -55,7 +57,7 @@ static MOIRAI_ALWAYS_INLINE struct cell *cell_get(struct slab *slab, int *error)
 	struct cell *cell = slab->free;
 	if (MOIRAI_UNLIKELY(cell == NULL))
 		return cell_get_slow(slab, error);
-	slab->free = (struct cell *)cell->link;
+	slab->free = (struct cell *)MOIRAI_RD(cell->link);
 	return cell;
 }
 
@@ -66,7 +68,7 @@ static MOIRAI_ALWAYS_INLINE void cell_put(struct slab *mine, struct cell *cell)
 		cell_put_remote(cell);
 		return;
 	}
-	cell->link = (uintptr_t)mine->free;
+	MOIRAI_WR(cell->link) = (uintptr_t)mine->free;
 	mine->free = cell;
 }
 

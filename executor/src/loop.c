@@ -29,7 +29,7 @@ static MOIRAI_ALWAYS_INLINE void start(struct worker *worker, struct fiber *fibe
 	moirai_task_fn fn = task->fn;
 	void *arg = task->arg;
 	task->result = NULL;
-	task->cell.link = (uintptr_t)fiber;
+	MOIRAI_WR(task->cell.link) = (uintptr_t)fiber;
 	/* release: pairs with the acquire in task_cancel(), which follows the link. */
 	moirai_store_release(&task->phase, (uint8_t)PHASE_RUNNING);
 	fiber->task = task;

@@ -23,9 +23,13 @@ static bool quiescent(struct pool *pool)
 	moirai_fence_seq_cst();
 	size_t finished = 0, spawned = 0;
 	for (uint32_t i = 0; i < pool->worker_count; i++)
-		/* acquire: pairs with the release in task_finish(); brings the task's own spawns along. */
-		finished += (size_t)moirai_load_acquire(&pool->workers[i].finished);
-	moirai_fence_seq_cst(); /* finished is read before spawned */
+		/* relaxed: the fence below makes it an acquire. */
+		finished += (size_t)moirai_load_relaxed(&pool->workers[i].finished);
+	/*
+	 * Finished is read before spawned, and acquired: pairs with the release in task_finish(); what
+	 * the tasks did is our past, their own spawns included.
+	 */
+	moirai_fence_seq_cst();
 	for (uint32_t i = 0; i < pool->worker_count; i++)
 		spawned += moirai_load_relaxed(&pool->workers[i].queues.spawned_); /* relaxed: see above */
 	spawned += moirai__injector_accepted(&pool->injector);

@@ -108,7 +108,7 @@ static MOIRAI_ALWAYS_INLINE struct worker *run_inline(
 	moirai_task_fn fn = task->fn;
 	void *arg = task->arg;
 	task->result = NULL;
-	task->cell.link = (uintptr_t)fiber;
+	MOIRAI_WR(task->cell.link) = (uintptr_t)fiber;
 	moirai_store_release(&task->phase, (uint8_t)PHASE_RUNNING); /* as in start() */
 	fiber->outer = &frame;
 	fiber->mask = 0;
@@ -264,7 +264,7 @@ int task_cancel(struct moirai_task *task)
 	moirai_fence_heavy();
 	/* acquire: pairs with the release in start(); the link is the fiber then. */
 	if (moirai_load_acquire(&task->phase) == PHASE_RUNNING)
-		(void)moirai__park_cancel(&((struct fiber *)task->cell.link)->park);
+		(void)moirai__park_cancel(&((struct fiber *)MOIRAI_RD(task->cell.link))->park);
 	return 0;
 }
 
