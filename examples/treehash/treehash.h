@@ -30,7 +30,9 @@
 
 /* Jobs that are not printed yet: how far hashing may run ahead of a slow file. Each has a place of
  * its own, 6 MiB in all; those whose path is too long for it lie outside and count by the byte. */
-#define WINDOW_JOBS  1536
+#ifndef WINDOW_JOBS
+#define WINDOW_JOBS 1536
+#endif
 #define WINDOW_PLACE ((size_t)4096)
 #define WINDOW_BYTES ((size_t)4 << 20)
 /* Files of a job, and the bytes of their names: 32 small files are about 100 us of work. */
