@@ -3,6 +3,7 @@
 #ifndef MOIRAI_CORE_SRC_OS_INTERNAL_H
 #define MOIRAI_CORE_SRC_OS_INTERNAL_H
 
+#include <moirai/core/internal/fork.h>
 #include <moirai/core/os.h>
 
 /*
@@ -11,9 +12,6 @@
  */
 int moirai__os_barrier_register(void);
 int moirai__os_barrier(void);
-
-/* Calls fn in the child of every fork(); once per fn, at start. No effect where there is no fork. */
-void moirai__os_at_fork_child(void (*fn)(void));
 
 #ifndef _WIN32
 /* What os_unix.c asks of os_linux.c or os_posix.c. */

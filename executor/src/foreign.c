@@ -11,11 +11,16 @@
  * are not. When the thread ends it asks the registry which of its pools still live, under the lock
  * that destroy takes to leave the registry.
  *
+ * fork(): the child has a copy of everything but the threads. Its pools are marked, so that every
+ * call that would need a worker refuses; a task that forked is a plain thread there and meets the
+ * trap if it returns into its loop instead of calling exec or exit.
+ *
  * `busy` is the biased section of spawn.c. foreign_settle() visits all records; one that is added
  * meanwhile is published after the phase was stored and its thread's fence sees that, or it is seen
  * here: both sides go through the foreign lock first.
  */
 #include <moirai/core/alloc.h>
+#include <moirai/core/internal/fork.h>
 
 #include "private.h"
 
@@ -51,6 +56,29 @@ void registry_remove(struct pool *pool)
 		link = &(*link)->next;
 	*link = pool->next;
 	moirai__spin_drop(&registry_lock);
+}
+
+struct moirai_task foreign_fork_trap;
+
+static void forked(void)
+{
+	registry_lock = (struct moirai__spin){ 0 }; /* its holder stayed with the parent */
+	for (struct pool *pool = registry; pool != NULL; pool = pool->next) {
+		moirai_store_relaxed(&pool->phase, (uint32_t)POOL_FORKED);
+		pool->foreign_lock = (struct moirai__spin){ 0 };
+		pool->blocking.lock = (struct moirai__spin){ 0 };
+	}
+	struct worker *worker = worker_self();
+	if (worker == NULL)
+		return;
+	worker->handed = (uintptr_t)&foreign_fork_trap;
+	worker_self_set(NULL);
+	moirai__context_set(NULL);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	moirai__os_at_fork_child(forked);
 }
 
 /* The record may be adopted, if its pool still lives. */

@@ -22,6 +22,8 @@ static MOIRAI_ALWAYS_INLINE void start(struct worker *worker, struct fiber *fibe
 	uint32_t state = moirai_load_relaxed(&task->state); /* relaxed: cancel looks again, see task.c */
 	if (MOIRAI_UNLIKELY(state & TASK_CANCEL ||
 		    moirai_load_relaxed(&worker->pool->phase) >= POOL_CANCELLING)) {
+		if (task == &foreign_fork_trap)
+			moirai_panic(__FILE__, __LINE__, "a task returned in the child of a fork");
 		moirai__count(&worker->cancelled, 1);
 		task_finish(worker, task, TASK_NEVER_RAN);
 		return;

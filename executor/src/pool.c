@@ -12,6 +12,8 @@
  *               store on, and a sweep over the parking lot ends those that stand there already.
  *   stopped     after the last task: workers leave their loops. Only destroy gets here.
  *
+ *   forked      the child of a fork: everything is refused, see foreign.c.
+ *
  * Destroy: drain; wait for visitors, that is foreign wakers on their way out; stop; join the
  * threads; free. Nobody parks with a pointer into the pool after the drain.
  */
@@ -265,6 +267,8 @@ static int pool_shutdown(
 		return -EINVAL;
 	if (is_inside(pool))
 		return -EDEADLK;
+	if (pool_forked(pool))
+		return -ENOTSUP;
 	phase_raise(pool, mode == MOIRAI_SHUTDOWN_DRAIN ? POOL_DRAINING : POOL_CANCELLING);
 	MOIRAI_NOISE();
 	foreign_settle(pool); /* its heavy fence orders the phase before the sweep as well */
@@ -276,6 +280,8 @@ static int pool_shutdown(
 static int pool_drain(moirai_executor *executor, uint64_t deadline_ns)
 {
 	struct pool *pool = pool_of(executor);
+	if (pool_forked(pool))
+		return -ENOTSUP;
 	return is_inside(pool) ? -EDEADLK : quiesce_wait(pool, deadline_ns);
 }
 
@@ -296,6 +302,8 @@ static int pool_destroy(moirai_executor *executor)
 	struct pool *pool = pool_of(executor);
 	if (is_inside(pool))
 		return -EDEADLK;
+	if (pool_forked(pool))
+		return -ENOTSUP;
 	moirai_cancel_mask(); /* there is no half of a destroy */
 	(void)pool_shutdown(executor, MOIRAI_SHUTDOWN_DRAIN, MOIRAI_NEVER);
 	moirai_cancel_unmask();

@@ -231,7 +231,13 @@ struct blocking {
 
 /* --- the pool --- */
 
-enum phase { POOL_OPEN, POOL_DRAINING, POOL_CANCELLING, POOL_STOPPED };
+enum phase {
+	POOL_OPEN,
+	POOL_DRAINING,
+	POOL_CANCELLING,
+	POOL_STOPPED,
+	POOL_FORKED, /* this is the child of a fork: the workers stayed with the parent */
+};
 
 struct pool {
 	moirai_executor base;
@@ -377,6 +383,13 @@ void foreign_settle(struct pool *pool);
 void foreign_fini(struct pool *pool);
 void registry_add(struct pool *pool);
 void registry_remove(struct pool *pool);
+/* What the loop finds in the child of a fork, if a task returns there. */
+extern struct moirai_task foreign_fork_trap;
+
+static inline bool pool_forked(const struct pool *pool)
+{
+	return MOIRAI_UNLIKELY(moirai_load_relaxed(&pool->phase) == POOL_FORKED); /* one thread */
+}
 
 /* --- timer.c --- */
 

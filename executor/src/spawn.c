@@ -151,7 +151,7 @@ static MOIRAI_NOINLINE int spawn_foreign(
 	 */
 	moirai_fence_light();
 	if (MOIRAI_UNLIKELY(!admitted(pool))) {
-		rc = -ECANCELED;
+		rc = pool_forked(pool) ? -ENOTSUP : -ECANCELED;
 		goto leave;
 	}
 	MOIRAI_NOISE();

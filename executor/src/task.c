@@ -183,6 +183,8 @@ static MOIRAI_NOINLINE int join_slow(
 {
 	if (MOIRAI_UNLIKELY(joins_itself(task)))
 		return -EDEADLK;
+	if (pool_forked(task_pool(task)))
+		return -ENOTSUP;
 	int rc = wait_done(task, deadline_ns);
 	if (MOIRAI_UNLIKELY(rc < 0))
 		return rc;
@@ -231,6 +233,8 @@ int moirai_task_wait_until(moirai_task *task, uint64_t deadline_ns)
 		return 0;
 	if (joins_itself(task))
 		return -EDEADLK;
+	if (pool_forked(task_pool(task)))
+		return -ENOTSUP;
 	return wait_done(task, deadline_ns);
 }
 

@@ -47,7 +47,20 @@ struct pool *blocking_pool(void)
 	return NULL;
 }
 
+void moirai__os_at_fork_child(void (*fn)(void))
+{
+	(void)fn;
+}
+
 /* Never reached here. */
+void worker_self_set(struct worker *worker)
+{
+	(void)worker;
+}
+void moirai__context_set(moirai__context *context)
+{
+	(void)context;
+}
 struct cell *cell_get_slow(struct slab *slab, int *error)
 {
 	(void)slab;

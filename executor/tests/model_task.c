@@ -92,6 +92,7 @@ int moirai__park_cancel(moirai__parker *parker)
 }
 
 /* Never reached here. */
+struct moirai_task foreign_fork_trap;
 struct foreign *foreign_known(const struct pool *p)
 {
 	(void)p;
