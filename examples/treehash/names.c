@@ -286,7 +286,7 @@ static void reader_classify(int fd, name *n, bool follow)
 	if (!n->link)
 		return;
 	if (fstatat(fd, n->text, &status, 0) < 0)
-		n->error = errno;
+		n->error = (uint8_t)errno;
 	else
 		n->type = (uint8_t)IFTODT(status.st_mode);
 }
@@ -303,7 +303,7 @@ static int reader_entry(
 		return 0;
 	if (length > 255)
 		return 0; /* no file system has them; the record could not hold it */
-	record.n = (name){.length = (uint16_t)length, .type = entry->d_type};
+	record.n = (name){.length = (uint8_t)length, .type = entry->d_type};
 	memcpy(record.bytes + offsetof(name, text), entry->d_name, length + 1);
 	reader_classify(fd, &record.n, follow);
 	return reader_take(reader, &record.n, after);

@@ -15,11 +15,11 @@
 #include <stdint.h>
 
 typedef struct name {
-	uint16_t length;
-	uint8_t type;  /* DT_REG, DT_DIR, ... never DT_UNKNOWN; what a followed link leads to */
-	uint8_t link;  /* 1: reached by a symbolic link that is followed */
-	int32_t error; /* of a link that leads nowhere */
-	char text[];   /* with a final 0 */
+	uint8_t length; /* no file system has more than 255 */
+	uint8_t type;   /* DT_REG, DT_DIR, ... never DT_UNKNOWN; what a followed link leads to */
+	uint8_t link;   /* 1: reached by a symbolic link that is followed */
+	uint8_t error;  /* errno of a link that leads nowhere; all of them fit */
+	char text[];    /* with a final 0 */
 } name;
 
 /* Names in order. One block of memory. */

@@ -45,8 +45,8 @@
 #define BUFFER_BYTES  ((size_t)128 << 10)
 #define BUFFERS_BYTES ((size_t)8 << 20)
 /* Names kept for the directories on the way down, all together, and for one of them. */
-#define NAMES_BUDGET ((size_t)12 << 20)
-#define NAMES_MOST   ((size_t)8 << 20)
+#define NAMES_BUDGET ((size_t)18 << 20)
+#define NAMES_MOST   ((size_t)16 << 20)
 /* A path longer than this, or a deeper tree, is reported and left out. */
 #define PATH_BYTES ((size_t)1 << 20)
 #define DEPTH_MOST 65536

@@ -312,7 +312,7 @@ static void walk_pop(walk *w)
 	}
 	size_t length = child->path_length - parent->path_length - 1;
 	name *resume = (name *)(void *)w->resume;
-	*resume = (name){.length = (uint16_t)length, .type = DT_DIR};
+	*resume = (name){.length = (uint8_t)length, .type = DT_DIR};
 	memcpy(resume->text, w->path + parent->path_length + 1, length);
 	resume->text[length] = 0;
 	w->resumes = true;
