@@ -34,8 +34,7 @@
 struct chunk {
 	struct chunk *next;
 	uint64_t number; /* within the class */
-	char pad_[MOIRAI_CACHELINE - 2 * sizeof(uint64_t)];
-};
+} MOIRAI_ALIGNED(MOIRAI_CACHELINE);
 
 static struct cell *bump(struct slab *slab)
 {

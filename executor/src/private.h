@@ -61,14 +61,14 @@ struct moirai_task {
 	uint8_t flags;   /* constant */
 	uint8_t reserved;
 	union {
-		uint64_t payload[3];
+		MOIRAI_ALIGNED(8) uint64_t payload[3];
 		struct {
 			uint64_t unused[2];
 			struct side *side;
 		};
 	};
-};
-MOIRAI_STATIC_ASSERT(UINTPTR_MAX <= 0xffffffffu || sizeof(struct moirai_task) == 64, "one line");
+} MOIRAI_ALIGNED(MOIRAI_CACHELINE);
+MOIRAI_STATIC_ASSERT(sizeof(struct moirai_task) == 64, "one line");
 
 /* A deadline in some worker's wheel. */
 struct deadline {
@@ -92,7 +92,7 @@ struct side {
 	moirai_cancel_callback callback;
 	bool registered;
 	char name[MOIRAI_TASK_NAME_MAX + 1];
-	uint64_t payload[3];
+	MOIRAI_ALIGNED(8) uint64_t payload[3];
 };
 #define SIDE_BYTES ((sizeof(struct side) + 63) & ~(size_t)63)
 
