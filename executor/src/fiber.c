@@ -40,18 +40,6 @@ static struct fiber *fire_park(struct deadline *deadline)
 	return moirai__park_timeout(&fiber->park.node_) ? fiber : NULL;
 }
 
-/* Arms the deadline of the park that is being prepared. */
-static int arm(struct worker *worker, struct fiber *fiber, uint64_t deadline_ns)
-{
-	if (deadline_ns <= moirai_now()) {
-		/* Too late already; park sees it when it has its bucket. Nobody else knows the node. */
-		(void)moirai__park_timeout(&fiber->park.node_);
-		return 0;
-	}
-	fiber->deadline.fire = fire_park;
-	return timers_arm(worker->pool, &worker->timers, &fiber->deadline, deadline_ns);
-}
-
 struct fiber *fiber_fresh(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
@@ -80,10 +68,13 @@ static int context_prepare(
 	struct worker *worker = MOIRAI_CONTAINER_OF(context, struct worker, context);
 	struct fiber *fiber = worker->current;
 	(void)node;
-	if (MOIRAI_UNLIKELY(fiber_cancelled(&fiber->park)))
-		return -ECANCELED;
-	if (deadline_ns != MOIRAI_NEVER && MOIRAI_UNLIKELY(arm(worker, fiber, deadline_ns) < 0))
-		return unable(deadline_ns);
+	/* Park has looked at the clock just before, and asks cancelled() when it has its bucket. */
+	if (deadline_ns != MOIRAI_NEVER) {
+		fiber->deadline.fire = fire_park;
+		int rc = timers_arm(worker->pool, &worker->timers, &fiber->deadline, deadline_ns);
+		if (MOIRAI_UNLIKELY(rc < 0))
+			return unable(deadline_ns);
+	}
 	uintptr_t item = loop_pick(worker);
 	if (MOIRAI_LIKELY(item_is_fiber(item))) {
 		worker->successor = item_fiber(item);

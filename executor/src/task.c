@@ -65,9 +65,10 @@ void task_finish(struct worker *worker, struct moirai_task *task, uint32_t bits)
 		MOIRAI_NOISE();
 		/*
 		 * acq_rel: release pairs with the acquire of the joiner (the result, what the task did);
-		 * acquire pairs with the release in detach. The last access to the cell.
+		 * acquire pairs with the release in detach. The last access to the cell. The bits are not
+		 * set yet, so adding sets them: one instruction where OR would be a loop.
 		 */
-		uint32_t old = moirai_fetch_or_acq_rel(&task->state, TASK_DONE | bits);
+		uint32_t old = moirai_fetch_add_acq_rel(&task->state, TASK_DONE | bits);
 		if (old & TASK_WAITER)
 			moirai_unpark(&task->state, UINT32_MAX);
 		if (old & TASK_DETACHED)
@@ -244,7 +245,7 @@ int moirai_task_detach(moirai_task *task)
 		return -EINVAL;
 	MOIRAI_NOISE();
 	/* acq_rel: what we did with the handle happens before the cell is reused, and the reverse. */
-	uint32_t old = moirai_fetch_or_acq_rel(&task->state, TASK_DETACHED);
+	uint32_t old = moirai_fetch_add_acq_rel(&task->state, TASK_DETACHED);
 	if (old & TASK_DONE)
 		task_put(worker_self(), task);
 	return 0;
