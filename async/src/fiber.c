@@ -80,7 +80,16 @@ MOIRAI_COLD void moirai__fiber_enter_slow(struct moirai__fiber *self)
 		words_write(self->own_words);
 }
 
-/* The first C function on a fresh stack; called by moirai__switch_entry. */
+/* Where a fiber comes out whose entry function returned; called by moirai__switch_entry. */
+void moirai__fiber_returned(void)
+{
+	moirai_panic(__FILE__, __LINE__, "a fiber's entry function returned");
+}
+
+/*
+ * The first C function on a fresh stack; moirai__switch_entry leads here. Its last line must stay a
+ * tail call, which leaves nothing on the processor's return stack: see switch.S.
+ */
 void moirai__fiber_main(struct moirai__context_words *to)
 {
 	struct moirai__fiber *self = MOIRAI_CONTAINER_OF(to, struct moirai__fiber, words);
@@ -89,7 +98,6 @@ void moirai__fiber_main(struct moirai__context_words *to)
 		moirai__fiber_enter_slow(self);
 	const struct fiber_start *start = (const struct fiber_start *)(void *)self->stack_high - 1;
 	start->entry(start->arg);
-	moirai_panic(__FILE__, __LINE__, "a fiber's entry function returned");
 }
 
 void moirai__fiber_prepare(struct moirai__fiber *fiber, moirai__fiber_entry entry, void *arg)

@@ -4,7 +4,10 @@
  *
  * moirai__switch_entry: a fresh context starts here, on an empty stack with `to` in a register. The
  * return address is declared undefined, so that debuggers end the back-trace here instead of
- * reading on. It leaves by a call, which gives the C function an aligned stack.
+ * reading on. On x86-64 it leaves by a jump with a return address laid down by hand, and the C
+ * function leaves by a tail call: a call here and one there would stand on the processor's return
+ * stack without their returns, and every return of the context that is switched to next would be
+ * mispredicted (park + wake by a new task: 89 ns with, 58 without; same run, loaded Zen 5 VM).
  *
  * This file carries no GNU property note on purpose: the linker then does not mark the library as
  * compatible with shadow stacks, which it is not.
@@ -21,7 +24,13 @@ moirai__switch_entry:
 	.cfi_undefined rip
 	endbr64
 	movq	%rsi, %rdi
-	call	moirai__fiber_main
+	leaq	1f(%rip), %rax
+	pushq	%rax
+	.cfi_adjust_cfa_offset 8
+	jmp	moirai__fiber_main
+	.cfi_adjust_cfa_offset -8
+	nop				/* unwinders look up the address before the return address */
+1:	call	moirai__fiber_returned
 	ud2
 	.cfi_endproc
 	.size	moirai__switch_entry, .-moirai__switch_entry
@@ -39,6 +48,7 @@ moirai__switch_entry:
 	hint	#36			/* bti j */
 	mov	x0, x1
 	bl	moirai__fiber_main
+	bl	moirai__fiber_returned
 	brk	#1
 	.cfi_endproc
 	.size	moirai__switch_entry, .-moirai__switch_entry
@@ -96,6 +106,7 @@ moirai__switch_entry:
 	subl	$12, %esp
 	pushl	%edx
 	call	moirai__fiber_main
+	call	moirai__fiber_returned
 	ud2
 	.cfi_endproc
 	.size	moirai__switch_entry, .-moirai__switch_entry
@@ -180,6 +191,7 @@ moirai__switch_entry:
 	movq	%rdx, %rcx
 	subq	$32, %rsp		/* the callee's home space */
 	call	moirai__fiber_main
+	call	moirai__fiber_returned
 	ud2
 	.seh_endproc
 

@@ -18,6 +18,7 @@ static void ucontext_start(unsigned high, unsigned low)
 {
 	uintptr_t words = (uintptr_t)((uint64_t)high << 32 | low);
 	moirai__fiber_main((struct moirai__context_words *)words);
+	moirai__fiber_returned();
 }
 
 void moirai__switch_arm(struct moirai__context_words *words, void *top, void *low)

@@ -224,9 +224,6 @@ MOIRAI_NOINLINE void fiber_post_slow(struct worker *worker, enum post post, uint
 {
 	struct fiber *fiber = (struct fiber *)arg;
 	switch (post) {
-	case POST_FREE:
-		return_stack(worker, fiber);
-		break;
 	case POST_YIELD:
 		/* Room was reserved before the switch. */
 		MOIRAI_ASSERT(moirai__yield_queue_push(&worker->queues.yielded_, fiber_item(fiber)) == 0);

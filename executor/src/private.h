@@ -322,6 +322,9 @@ static MOIRAI_ALWAYS_INLINE void fiber_post(struct worker *worker)
 		moirai__yield_queue_close(&worker->queues.yielded_);
 	else if (post == POST_LEFT)
 		moirai__park_left(arg);
+	else if (post == POST_FREE)
+		moirai__stack_put(
+			&worker->pool->stacks, &worker->stacks, &((struct fiber *)arg)->base);
 	else if (post != POST_NONE)
 		fiber_post_slow(worker, post, arg);
 }

@@ -136,6 +136,15 @@ void fiber_post_slow(struct worker *worker, enum post post, uintptr_t arg)
 {
 	(void)worker, (void)post, (void)arg;
 }
+void moirai__stack_spill(struct moirai__stack_pool *stacks, struct moirai__stack_cache *cache,
+	moirai__stack_class size_class)
+{
+	(void)stacks, (void)cache, (void)size_class;
+}
+void moirai__stack_retire(struct moirai__fiber *f)
+{
+	(void)f;
+}
 void moirai__fiber_leave_slow(struct moirai__fiber *from)
 {
 	(void)from;

@@ -175,6 +175,15 @@ void moirai__park_left(moirai__park_ticket ticket)
 {
 	(void)ticket;
 }
+void moirai__stack_spill(struct moirai__stack_pool *stacks, struct moirai__stack_cache *cache,
+	moirai__stack_class size_class)
+{
+	(void)stacks, (void)cache, (void)size_class;
+}
+void moirai__stack_retire(struct moirai__fiber *f)
+{
+	(void)f;
+}
 void moirai__fiber_leave_slow(struct moirai__fiber *from)
 {
 	(void)from;

@@ -30,12 +30,13 @@ struct moirai__context_words {
 	void *pc;
 };
 
-/* Where a fresh context starts: calls moirai__fiber_main(to). Never called by C code. */
+/* Where a fresh context starts: goes to moirai__fiber_main(to). Never called by C code. */
 void moirai__switch_entry(void);
 
 /* The other end of moirai__switch_entry, in fiber.c; `to` is what was given to the switch. */
 struct moirai__fiber;
-MOIRAI_NORETURN void moirai__fiber_main(struct moirai__context_words *to);
+MOIRAI_NORETURN void moirai__fiber_returned(void);
+void moirai__fiber_main(struct moirai__context_words *to);
 
 /* Some address in the caller's frame: which stack is this? */
 static MOIRAI_ALWAYS_INLINE uintptr_t moirai__stack_here(void)
