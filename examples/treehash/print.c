@@ -240,10 +240,13 @@ static void printer_summary(printer *p, double seconds)
 int printer_close(printer *p)
 {
 	double seconds = (double)(moirai_now() - p->started_ns + 1) / 1e9;
+	int status = printer_flush(p);
+	if (status < 0)
+		return status; /* no summary of what nobody has got */
 	if (p->r->options->json)
 		printer_summary_json(p, seconds);
 	if (!p->r->options->quiet)
 		printer_summary(p, seconds);
-	int status = printer_flush(p);
+	status = printer_flush(p);
 	return status < 0 ? status : p->errors ? 1 : 0;
 }

@@ -458,8 +458,9 @@ def interrupts_end_it_between_two_lines():
 
 @test
 def a_closed_or_full_output_ends_it():
-    for i in range(3000):
-        make(b'%04d' % i + b'x' * 100, b'')
+    for i in range(4000):  # more jobs than the window has places: walk is stopped on its way
+        os.mkdir(os.path.join(TREE, b'%04d' % i + b'x' * 100))
+        make(b'%04d' % i + b'x' * 100 + b'/file', b'')
     child = subprocess.Popen([PROGRAM, b'.'], cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     child.stdout.readline()
     child.stdout.close()
