@@ -40,6 +40,14 @@ static struct fiber *fire_park(struct deadline *deadline)
 	return moirai__park_timeout(&fiber->park.node_) ? fiber : NULL;
 }
 
+/* More stacks than ever before: more waiters may stand in the parking lot at once. */
+static MOIRAI_COLD void reserve_buckets(struct pool *pool, uint32_t index)
+{
+	uint32_t wanted = 2 * index;
+	if (moirai_park_reserve(wanted) == 0) /* without memory it only gets slower */
+		moirai_store_relaxed(&pool->waiters_reserved, wanted);
+}
+
 struct fiber *fiber_fresh(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
@@ -47,6 +55,9 @@ struct fiber *fiber_fresh(struct worker *worker)
 	if (MOIRAI_UNLIKELY(base == NULL))
 		return NULL;
 	struct fiber *fiber = MOIRAI_CONTAINER_OF(base, struct fiber, base);
+	/* relaxed: two that notice at once both reserve, which does no harm. */
+	if (MOIRAI_UNLIKELY(base->index >= moirai_load_relaxed(&pool->waiters_reserved)))
+		reserve_buckets(pool, base->index);
 	fiber->park.ops = &fiber_context_ops;
 	fiber->pool = pool;
 	fiber->task = NULL;

@@ -22,6 +22,8 @@
 
 #include "private.h"
 
+/* Waiters that the parking lot serves well as it is: eight per bucket of its first table. */
+#define WAITERS_AT_START 32768
 #define SPIN_ROUNDS_MAX 100000
 #define BLOCKING_LIMIT 4096
 /* A worker's own stack holds two frames; sanitizers put more on it. */
@@ -107,6 +109,7 @@ static int init_parts(struct pool *pool, const moirai_executor_attr *attr)
 	if (rc < 0)
 		return rc;
 	pool->items.level = item_level;
+	pool->waiters_reserved = WAITERS_AT_START;
 	pool->cell_class =
 		(struct cell_class){ .size_bytes = sizeof(struct moirai_task), .cells_max = attr->tasks_max };
 	pool->side_class = (struct cell_class){ .size_bytes = SIDE_BYTES, .cells_max = attr->tasks_max };

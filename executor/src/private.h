@@ -245,6 +245,7 @@ struct pool {
 	uint32_t worker_count;
 	moirai__stack_class stack_class;
 	uint32_t phase;          /* atomic; only grows */
+	uint32_t waiters_reserved; /* atomic: what the parking lot was last sized for */
 	struct worker *workers;
 	char name[16];
 	struct moirai__stack_pool stacks;
