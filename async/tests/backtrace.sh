@@ -3,7 +3,7 @@
 # backtrace.sh GDB SCRIPT PROGRAM: back-traces of parked fibers are whole and end at the entry, and
 # the program goes on unharmed after them.
 echo 1..4
-out=$("$1" -nx -q -batch -ex 'set debuginfod enabled off' -ex 'break all_parked' -ex run \
+out=$("$1" -nx -q -batch -ex 'set debuginfod enabled off' -ex 'set print demangle off' -ex 'break all_parked' -ex run \
 	-ex "source $2" -ex 'moirai fibers' -ex 'moirai bt all' -ex continue "$3" 2>&1)
 case $out in
 *'No symbol'* | *'no debug info'* | *'ptrace'*)
