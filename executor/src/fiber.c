@@ -205,6 +205,11 @@ uintptr_t fiber_mail(struct worker *worker)
 	return fiber_item(list);
 }
 
+void fiber_mail_back(struct worker *worker, struct fiber *fiber)
+{
+	mail_push(worker, fiber);
+}
+
 void fiber_ready(moirai__parker *parker)
 {
 	struct fiber *fiber = MOIRAI_CONTAINER_OF(parker, struct fiber, park);

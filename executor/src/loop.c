@@ -91,6 +91,10 @@ uintptr_t loop_pick(struct worker *worker)
 
 void loop_queue(struct worker *worker, uintptr_t item)
 {
+	if (item_is_fiber(item) && MOIRAI_UNLIKELY(item_fiber(item)->pinned)) {
+		fiber_mail_back(worker, item_fiber(item)); /* not where others steal */
+		return;
+	}
 	unsigned level = item_is_fiber(item)
 		? item_fiber(item)->level : ((struct moirai_task *)item)->level;
 	/* Without memory for a larger ring the injector takes it: its link lies in the item. */

@@ -313,6 +313,8 @@ void fiber_ready(moirai__parker *parker);
 struct fiber *fiber_fresh(struct worker *worker);
 /* Takes pinned fibers out of the own mailbox and queues all but one. */
 uintptr_t fiber_mail(struct worker *worker);
+/* A pinned fiber that was picked for nothing. By its own worker. */
+void fiber_mail_back(struct worker *worker, struct fiber *fiber);
 
 static MOIRAI_ALWAYS_INLINE void fiber_post(struct worker *worker)
 {

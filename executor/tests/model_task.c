@@ -113,6 +113,10 @@ void fiber_post_slow(struct worker *w, enum post post, uintptr_t arg)
 	(void)w, (void)post, (void)arg;
 	MODEL_CHECK(!"post");
 }
+void fiber_mail_back(struct worker *w, struct fiber *f)
+{
+	(void)w, (void)f;
+}
 uintptr_t fiber_mail(struct worker *w)
 {
 	(void)w;

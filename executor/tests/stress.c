@@ -97,6 +97,13 @@ static void spawn(moirai_task_fn fn, void *arg, moirai_task **task)
 	}
 }
 
+static void spawn_pinned(moirai_task_fn fn, void *arg, moirai_task **task)
+{
+	moirai_task_attr attr = { .size = sizeof(attr), .flags = MOIRAI_TASK_PINNED, .name = "pinned" };
+	if (moirai_spawn(pool, &attr, fn, arg, task) < 0)
+		abort();
+}
+
 static void join(moirai_task *task)
 {
 	CHECK(moirai_task_join(task, NULL) == 0);
@@ -147,7 +154,7 @@ static void tasks_and_threads_share_a_mutex(void)
 	moirai_os_thread threads[4];
 	memset(&shared, 0, sizeof(shared));
 	for (int i = 0; i < 16; i++)
-		spawn(fight, &n, &tasks[i]);
+		(i % 4 ? spawn : spawn_pinned)(fight, &n, &tasks[i]);
 	for (int i = 0; i < 4; i++)
 		threads[i] = thread(fight, &n);
 	for (int i = 0; i < 16; i++)
@@ -493,7 +500,7 @@ static void every_task_can_be_cancelled(void)
 	for (unsigned round = 0; round < 20 / scale + 1; round++) {
 		moirai_task *tasks[20];
 		for (int i = 0; i < 20; i++)
-			spawn(wait_in_many_ways, NULL, &tasks[i]);
+			(i % 5 ? spawn : spawn_pinned)(wait_in_many_ways, NULL, &tasks[i]);
 		moirai_os_sleep(roll(&dice, 2000) * MOIRAI_US);
 		for (int i = 0; i < 20; i++)
 			CHECK(moirai_task_cancel(tasks[i]) == 0);

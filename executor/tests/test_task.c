@@ -358,9 +358,12 @@ static void stay(void *arg)
 {
 	uint32_t *moved = arg;
 	int home = moirai_executor_worker();
-	for (int i = 0; i < 50; i++) {
+	uint32_t word = 1;
+	for (int i = 0; i < 90; i++) {
 		if (i % 3 == 0)
 			moirai_yield();
+		else if (i % 3 == 1) /* late: whoever was picked to go on meanwhile is put back */
+			CHECK(moirai_park(&word, 1, moirai_now() + 30 * (uint64_t)i) == -ETIMEDOUT);
 		else
 			CHECK(moirai_sleep_for(20 * MOIRAI_US) == 0);
 		if (moirai_executor_worker() != home)
