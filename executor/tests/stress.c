@@ -444,6 +444,28 @@ static void hog(void *arg)
 	CHECK(moirai_load_acquire(&ran));
 }
 
+static void wait_for_hog(void *arg)
+{
+	struct gate *gate = arg;
+	gate_wait(gate);
+}
+
+/* The same with a fiber that it wakes. */
+static void waking_hog(void *arg)
+{
+	(void)arg;
+	struct gate gate = { 0 };
+	moirai_task *task;
+	spawn(wait_for_hog, &gate, &task);
+	CHECK(await_state(task, MOIRAI_TASK_PARKED));
+	gate_open(&gate);
+	uint64_t start = moirai_now();
+	while (!moirai_load_acquire(&gate.passed) && moirai_now() - start < PATIENCE_NS)
+		moirai_os_yield();
+	CHECK(moirai_load_acquire(&gate.passed));
+	join(task);
+}
+
 static void nothing_starves_behind_a_busy_worker(void)
 {
 	if (workers < 2)
@@ -461,7 +483,7 @@ static void nothing_starves_behind_a_busy_worker(void)
 		} else {
 			moirai_os_sleep(3 * MOIRAI_MS);
 		}
-		spawn(hog, NULL, &task);
+		spawn(i % 4 < 2 ? hog : waking_hog, NULL, &task);
 		join(task);
 	}
 }
