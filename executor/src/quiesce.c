@@ -44,19 +44,18 @@ void quiesce_check(struct pool *pool)
 		return;
 	if (!quiescent(pool))
 		return;
-	/* release: the drainer's acquire makes what the tasks did its past. */
-	moirai_fetch_add_release(&pool->drained, 1u);
+	/* relaxed: only a signal; whoever it wakes asks quiescent() itself, with its fences. */
+	moirai_fetch_add_relaxed(&pool->drained, 1u);
 	MOIRAI_NOISE();
 	moirai_unpark(&pool->drained, UINT32_MAX);
 }
 
 int quiesce_wait(struct pool *pool, uint64_t deadline_ns)
 {
-	moirai_fetch_add_seq_cst(&pool->drainers, 1u);
+	moirai_fetch_add_relaxed(&pool->drainers, 1u); /* relaxed: the heavy fence below orders it */
 	int rc;
 	for (;;) {
-		/* acquire: pairs with the release in quiesce_check(). */
-		uint32_t seen = moirai_load_acquire(&pool->drained);
+		uint32_t seen = moirai_load_relaxed(&pool->drained); /* relaxed: before the fence */
 		/* Pairs with the light fence in quiesce_check(). */
 		moirai_fence_heavy();
 		rc = 0;

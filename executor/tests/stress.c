@@ -458,6 +458,7 @@ static void waking_hog(void *arg)
 	moirai_task *task;
 	spawn(wait_for_hog, &gate, &task);
 	CHECK(await_state(task, MOIRAI_TASK_PARKED));
+	moirai_os_sleep(3 * MOIRAI_MS); /* the others fall asleep for good */
 	gate_open(&gate);
 	uint64_t start = moirai_now();
 	while (!moirai_load_acquire(&gate.passed) && moirai_now() - start < PATIENCE_NS)
