@@ -9,9 +9,10 @@
  *
  * The bitmap levels_ is the owner's alone: set by a push that finds the bit clear, cleared by a pick
  * that finds the level empty. Thieves read it as a hint; a sleeper's rescan reads the deques and the
- * yield queue themselves, for a hint may be stale. A stale claim (see deque.c) may make a pick clear
- * the bit of a level that holds something; moirai__queues_pop_any(), which a searcher uses, rebuilds
- * the bitmap from the deques.
+ * yield queue themselves, for a hint may be stale. A claim that reaches too far (see deque.c) may make
+ * a pick find nothing in a level that holds something; so a bit is cleared only when the deque is bare,
+ * that is, holds nothing and has no thief: other thieves believe the bit, and their victim may be long
+ * at work. moirai__queues_pop_any(), which a searcher uses, rebuilds the bitmap from the deques.
  *
  * Loot keeps its level: what a thief takes from level l goes to its own level l, yielders to its own
  * yield queue. Room is made before the victim's lock is taken; without memory a thief takes one item,
@@ -73,7 +74,7 @@ uintptr_t moirai__queues_pop_any(struct moirai__queues *queues)
 {
 	uint32_t levels = 0;
 	for (unsigned level = 0; level < MOIRAI_PRIORITY_LEVELS; level++)
-		levels |= (uint32_t)(moirai__deque_count(&queues->deque_[level]) != 0) << level;
+		levels |= (uint32_t)!moirai__deque_is_bare(&queues->deque_[level]) << level;
 	moirai_store_relaxed(&queues->levels_, levels);
 	uintptr_t item = moirai__queues_pop(queues);
 	return item ? item : moirai__yield_queue_pop(&queues->yielded_);

@@ -290,8 +290,11 @@ static void judge_loot(struct moirai__search *search)
 enum moirai__found moirai__search_run(struct moirai__search *search, uintptr_t *item)
 {
 	*item = moirai__queues_drain(search->queues_, search->injector_, search->victim_count_ + 1);
-	if (*item)
+	if (*item) {
+		/* Not counted as searching, so who looked while the rest was in our hands was not told. */
+		moirai__idle_notify(search->idle_);
 		return MOIRAI__FOUND_ITEM;
+	}
 	struct look look = {.now_ns = 0};
 	search->epoch_++;
 	moirai__idle_search_begin(search->idle_);

@@ -244,10 +244,29 @@ static void what_finds_no_room_goes_back_to_the_door(void)
 	end();
 }
 
+static void a_claim_that_reaches_too_far_hides_nothing_for_good(void)
+{
+	begin();
+	CHECK(moirai__queues_push(&queues, 2, 2001) == 0);
+	for (unsigned i = 0; i < 2; i++) {
+		/* A thief has claimed what the owner has popped meanwhile, and will give it back. */
+		size_t claim = moirai_load_relaxed(&queues.deque_[2].claim_);
+		moirai_store_relaxed(&queues.deque_[2].claim_, claim + 5);
+		CHECK((i ? moirai__queues_pop_any(&queues) : moirai__queues_pop(&queues)) == 0);
+		moirai_store_relaxed(&queues.deque_[2].claim_, claim);
+		CHECK(moirai__queues_count(&queues) == 1); /* other thieves believe the bitmap */
+	}
+	CHECK(moirai__queues_pop(&queues) == 2001);
+	CHECK(moirai__queues_pop(&queues) == 0);
+	CHECK(moirai_load_relaxed(&queues.levels_) == 0); /* or the fast yield is lost */
+	end();
+}
+
 TAP_MAIN(TEST(the_most_urgent_level_comes_first), TEST(every_64th_pick_looks_elsewhere),
 	TEST(the_least_urgent_item_ages), TEST(the_oldest_item_of_a_level_is_not_buried),
 	TEST(a_yielder_is_not_starved_by_the_deques),
 	TEST(the_fast_yield_needs_empty_deques_and_leaves_every_64th_pick_alone),
 	TEST(the_signature_moves_with_picks_and_spawns),
 	TEST(any_reads_the_queues_and_not_the_bitmap), TEST(loot_keeps_its_level),
+	TEST(a_claim_that_reaches_too_far_hides_nothing_for_good),
 	TEST(a_thief_without_memory_takes_one), TEST(what_finds_no_room_goes_back_to_the_door))

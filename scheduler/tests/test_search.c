@@ -241,7 +241,54 @@ static void nonsense_is_refused_and_changes_nothing(void)
 	CHECK(moirai_scheduler_tuning_check(&wrong) == -EINVAL);
 }
 
-TAP_MAIN(TEST(what_comes_from_outside_comes_first), TEST(the_nearest_victim_is_robbed_first),
+static bool nothing_there(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static bool stays(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static struct moirai__sleeper other_bed;
+
+static void sleep_in_thread(void *slept)
+{
+	static const struct moirai__idle_ops deaf = {
+		.any = nothing_there, .quit = stays, .earliest = earliest};
+	moirai__idle_search_begin(&idle);
+	*(enum moirai__slept *)slept = moirai__idle_sleep(&idle, &other_bed, &deaf, NULL);
+	(void)moirai__idle_search_end(&idle);
+}
+
+/* A sleeper may have looked between the take from the door and the push on the own queues. */
+static void what_comes_in_beside_the_search_is_told(void)
+{
+	enum moirai__slept slept = MOIRAI__SLEPT_NOT;
+	struct moirai__producer *producer;
+	uintptr_t item;
+	moirai_os_thread thread;
+	begin();
+	REQUIRE(moirai__injector_join(&injector, &producer) == 0);
+	for (uintptr_t i = 1; i <= 3; i++)
+		CHECK(moirai__producer_push(producer, i) == 0);
+	REQUIRE(moirai_os_thread_create(&thread, NULL, sleep_in_thread, &slept) == 0);
+	while (moirai__idle_waiters(&idle) == 0)
+		moirai_os_yield();
+	CHECK(moirai__search_run(&search, &item) == MOIRAI__FOUND_ITEM && item == 1);
+	CHECK(moirai__idle_waiters(&idle) == 0);
+	(void)moirai__idle_wake_one(&idle);
+	CHECK(moirai_os_thread_join(thread) == 0);
+	CHECK(slept == MOIRAI__SLEPT_WOKEN);
+	while (moirai__queues_pop_any(&own) || moirai__queues_drain(&own, &injector, 1))
+		;
+	end();
+}
+
+TAP_MAIN(TEST(what_comes_in_beside_the_search_is_told), TEST(what_comes_from_outside_comes_first), TEST(the_nearest_victim_is_robbed_first),
 	TEST(a_lone_item_is_left_alone_until_it_is_old),
 	TEST(a_young_lone_item_is_passed_over_for_another_victim), TEST(timers_fire_while_searching),
 	TEST(extra_is_told_how_long_it_has_been_pending), TEST(quit_ends_a_search),

@@ -81,6 +81,16 @@ static inline size_t moirai__deque_count(const struct moirai__deque *deque)
 	return count > 0 ? (size_t)count : 0;
 }
 
+/**
+ * Owner: nothing lies in it and no thief is at work. Unlike a count of 0 it does not believe a claim,
+ * which may reach beyond what the thief will keep.
+ */
+static MOIRAI_ALWAYS_INLINE bool moirai__deque_is_bare(const struct moirai__deque *deque)
+{
+	/* Relaxed: bottom_ is ours, and an old head_ says "not yet". */
+	return moirai_load_relaxed(&deque->bottom_) == moirai_load_relaxed(&deque->head_);
+}
+
 /** Owner: puts an item at the bottom. -ENOMEM: it is not in. May allocate when the ring is full. */
 static MOIRAI_ALWAYS_INLINE int moirai__deque_push(struct moirai__deque *deque, uintptr_t item)
 {

@@ -92,8 +92,11 @@ MOIRAI_API int moirai__producer_push_slow(struct moirai__producer *producer, uin
 static MOIRAI_ALWAYS_INLINE int moirai__producer_push(
 	struct moirai__producer *producer, uintptr_t item)
 {
-	uint32_t index = producer->tail_index_;
-	if (MOIRAI_UNLIKELY(producer->shared_ || index == MOIRAI__SEGMENT_WORDS))
+	if (MOIRAI_UNLIKELY(producer->shared_))
+		return moirai__producer_push_slow(producer, item);
+	uint32_t index =
+		producer->tail_index_; /* not before: of a shared one it is under push_lock_ */
+	if (MOIRAI_UNLIKELY(index == MOIRAI__SEGMENT_WORDS))
 		return moirai__producer_push_slow(producer, item);
 	MOIRAI_WR(producer->tail_segment_->item_[index]) = item;
 	producer->tail_index_ = index + 1;

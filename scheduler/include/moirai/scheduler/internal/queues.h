@@ -97,13 +97,16 @@ static inline void moirai__queues_unspawn(struct moirai__queues *queues)
 static MOIRAI_ALWAYS_INLINE uintptr_t moirai__queues_pop(struct moirai__queues *queues)
 {
 	uint32_t levels = moirai_load_relaxed(&queues->levels_);
-	while (levels) {
-		unsigned level = (unsigned)__builtin_ctz(levels);
+	for (uint32_t left = levels; left; left &= left - 1) {
+		unsigned level = (unsigned)__builtin_ctz(left);
 		uintptr_t item = moirai__deque_pop(&queues->deque_[level]);
 		if (MOIRAI_LIKELY(item))
 			return item;
-		levels &= levels - 1;
-		moirai_store_relaxed(&queues->levels_, levels);
+		/* Only if it is bare: a thief may claim too much and hide what it leaves to others. */
+		if (MOIRAI_LIKELY(moirai__deque_is_bare(&queues->deque_[level]))) {
+			levels &= ~(1u << level);
+			moirai_store_relaxed(&queues->levels_, levels);
+		}
 	}
 	return 0;
 }
@@ -180,7 +183,8 @@ MOIRAI_API uintptr_t moirai__queues_steal(
 
 /**
  * Owner: takes a batch from outside, queues all but the oldest here and returns that; 0 when there
- * was nothing. Without memory it takes one.
+ * was nothing. What finds no room here goes back. A caller that is not counted as searching notifies
+ * the idle word afterwards: a sleeper may have looked while the batch was in nobody's queue.
  */
 MOIRAI_API uintptr_t moirai__queues_drain(
 	struct moirai__queues *queues, struct moirai__injector *injector, unsigned sharers);

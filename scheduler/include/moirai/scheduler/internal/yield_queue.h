@@ -157,9 +157,13 @@ static MOIRAI_ALWAYS_INLINE uintptr_t moirai__yield_queue_swap(
 	if (prefetch && tail - head > MOIRAI__YIELD_PREFETCH_FAR)
 		prefetch(queue->ring_[(head + MOIRAI__YIELD_PREFETCH_NEAR) & mask],
 			queue->ring_[(head + MOIRAI__YIELD_PREFETCH_FAR) & mask]);
-	moirai_store_release(&queue->head_, head + 1);
 	MOIRAI_WR(queue->ring_[tail & mask]) = self;
 	moirai_store_release(&queue->tail_, tail + 1); /* as in push() */
+	/*
+	 * Taken after the append: nobody is notified of a fast yield, so a sleeper's rescan must never
+	 * count 0 between the two. release: pairs with the acquire in count(), which sees tail_ then.
+	 */
+	moirai_store_release(&queue->head_, head + 1);
 	return item;
 }
 
