@@ -143,10 +143,10 @@ static int spare_start(struct pool *pool)
 	struct spare *spare = moirai_alloc(sizeof(*spare));
 	if (spare == NULL)
 		return -ENOMEM;
-	*spare = (struct spare){ .pool = pool };
+	*spare = (struct spare){.pool = pool};
 	moirai_os_thread thread;
 	int rc = moirai_os_thread_create(
-		&thread, &(moirai_os_thread_attr){ .name = "moirai-spare" }, spare_main, spare);
+		&thread, &(moirai_os_thread_attr){.name = "moirai-spare"}, spare_main, spare);
 	if (rc < 0) {
 		moirai_free(spare);
 		return rc;
@@ -213,7 +213,7 @@ int moirai_blocking(moirai_task_fn fn, void *arg)
 	struct fiber *fiber = worker->current;
 	if (fiber_cancelled(&fiber->park))
 		return -ECANCELED;
-	struct block_job job = { .fn = fn, .arg = arg };
+	struct block_job job = {.fn = fn, .arg = arg};
 	fiber->mask++; /* fn uses our frame: it is waited for, come what may */
 	submit(worker->pool, &job);
 	/* acquire: pairs with the release in call(). */

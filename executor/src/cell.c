@@ -73,7 +73,8 @@ MOIRAI_NOINLINE struct cell *cell_get_slow(struct slab *slab, int *error)
 {
 	/* acquire: pairs with the release in cell_put_remote(); what was done to the cells is over. */
 	struct cell *list = moirai_load_relaxed(&slab->remote) == NULL
-		? NULL : moirai_exchange_acquire(&slab->remote, NULL);
+				    ? NULL
+				    : moirai_exchange_acquire(&slab->remote, NULL);
 	if (list != NULL) {
 		slab->free = (struct cell *)MOIRAI_RD(list->link);
 		return list;

@@ -73,7 +73,7 @@ int moirai_executor_stats_get(const moirai_executor *executor, moirai_executor_s
 		return -EINVAL;
 	size_t size = stats->size != 0 ? stats->size : sizeof(*stats);
 	struct pool *pool = pool_of(executor);
-	moirai_executor_stats sum = { .size = (uint32_t)size, .workers = pool->worker_count };
+	moirai_executor_stats sum = {.size = (uint32_t)size, .workers = pool->worker_count};
 	for (uint32_t i = 0; i < pool->worker_count; i++)
 		add_worker(&sum, &pool->workers[i]);
 	sum.spawned += moirai__injector_accepted(&pool->injector);

@@ -51,7 +51,8 @@ static MOIRAI_COLD void reserve_buckets(struct pool *pool, uint32_t index)
 struct fiber *fiber_fresh(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
-	struct moirai__fiber *base = moirai__stack_get(&pool->stacks, &worker->stacks, pool->stack_class);
+	struct moirai__fiber *base =
+		moirai__stack_get(&pool->stacks, &worker->stacks, pool->stack_class);
 	if (MOIRAI_UNLIKELY(base == NULL))
 		return NULL;
 	struct fiber *fiber = MOIRAI_CONTAINER_OF(base, struct fiber, base);
@@ -120,8 +121,8 @@ static void context_abandon(struct moirai__context *context, struct moirai__wait
 		timers_disarm(&worker->current->deadline);
 }
 
-static void context_leave(struct moirai__context *context, struct moirai__wait_node *node,
-	moirai__park_ticket ticket)
+static void context_leave(
+	struct moirai__context *context, struct moirai__wait_node *node, moirai__park_ticket ticket)
 {
 	struct worker *worker = MOIRAI_CONTAINER_OF(context, struct worker, context);
 	struct fiber *fiber = worker->current;
@@ -240,11 +241,12 @@ MOIRAI_NOINLINE void fiber_post_slow(struct worker *worker, enum post post, uint
 {
 	struct fiber *fiber = (struct fiber *)arg;
 	switch (post) {
-	case POST_YIELD:
-		/* Room was reserved before the switch. */
-		MOIRAI_ASSERT(moirai__yield_queue_push(&worker->queues.yielded_, fiber_item(fiber)) == 0);
+	case POST_YIELD: {
+		int rc = moirai__yield_queue_push(&worker->queues.yielded_, fiber_item(fiber));
+		MOIRAI_ASSERT(rc == 0); /* room was reserved before the switch */
 		moirai__idle_notify(&worker->pool->idle);
 		break;
+	}
 	case POST_HOME:
 		mail_push(worker, fiber); /* our own: we are awake */
 		break;

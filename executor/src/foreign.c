@@ -62,11 +62,11 @@ struct moirai_task foreign_fork_trap;
 
 static void forked(void)
 {
-	registry_lock = (struct moirai__spin){ 0 }; /* its holder stayed with the parent */
+	registry_lock = (struct moirai__spin){0}; /* its holder stayed with the parent */
 	for (struct pool *pool = registry; pool != NULL; pool = pool->next) {
 		moirai_store_relaxed(&pool->phase, (uint32_t)POOL_FORKED);
-		pool->foreign_lock = (struct moirai__spin){ 0 };
-		pool->blocking.lock = (struct moirai__spin){ 0 };
+		pool->foreign_lock = (struct moirai__spin){0};
+		pool->blocking.lock = (struct moirai__spin){0};
 	}
 	struct worker *worker = worker_self();
 	if (worker == NULL)
@@ -124,7 +124,7 @@ static struct foreign *create(struct pool *pool)
 	struct foreign *foreign = moirai_alloc_aligned(sizeof(*foreign), _Alignof(struct foreign));
 	if (foreign == NULL)
 		return NULL;
-	*foreign = (struct foreign){ .owned = true };
+	*foreign = (struct foreign){.owned = true};
 	foreign->cells.class = &pool->cell_class;
 	foreign->sides.class = &pool->side_class;
 	if (moirai__injector_join(&pool->injector, &foreign->producer) < 0) {
@@ -169,7 +169,7 @@ static MOIRAI_NOINLINE struct foreign *foreign_slow(struct pool *pool, int *erro
 		return NULL;
 	}
 	forget(&known[KNOWN_MAX - 1]);
-	known[KNOWN_MAX - 1] = (struct known){ .pool_id = pool->id, .foreign = foreign };
+	known[KNOWN_MAX - 1] = (struct known){.pool_id = pool->id, .foreign = foreign};
 	return promote(KNOWN_MAX - 1);
 }
 

@@ -63,8 +63,9 @@ void moirai_yield(void)
 		return;
 	}
 	struct fiber *fiber = worker->current;
-	uintptr_t item = MOIRAI_LIKELY(!fiber->pinned)
-		? moirai__queues_yield(&worker->queues, fiber_item(fiber), prefetch) : 0;
+	uintptr_t item = MOIRAI_LIKELY(!fiber->pinned) ? moirai__queues_yield(&worker->queues,
+								 fiber_item(fiber), prefetch)
+						       : 0;
 	if (MOIRAI_UNLIKELY(!item)) {
 		yield_slow(worker, fiber);
 		return;

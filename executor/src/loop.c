@@ -16,12 +16,13 @@
 #include "private.h"
 
 /* Stacks are touched top down; the first two lines hold what a resuming task needs. */
-static MOIRAI_ALWAYS_INLINE void start(struct worker *worker, struct fiber *fiber,
-	struct moirai_task *task)
+static MOIRAI_ALWAYS_INLINE void start(
+	struct worker *worker, struct fiber *fiber, struct moirai_task *task)
 {
-	uint32_t state = moirai_load_relaxed(&task->state); /* relaxed: cancel looks again, see task.c */
+	uint32_t state =
+		moirai_load_relaxed(&task->state); /* relaxed: cancel looks again, see task.c */
 	if (MOIRAI_UNLIKELY(state & TASK_CANCEL ||
-		    moirai_load_relaxed(&worker->pool->phase) >= POOL_CANCELLING)) {
+			    moirai_load_relaxed(&worker->pool->phase) >= POOL_CANCELLING)) {
 		if (task == &foreign_fork_trap)
 			moirai_panic(__FILE__, __LINE__, "a task returned in the child of a fork");
 		moirai__count(&worker->cancelled, 1);
@@ -49,7 +50,8 @@ static MOIRAI_ALWAYS_INLINE void start(struct worker *worker, struct fiber *fibe
 }
 
 /* The loop's stack is of no use any more: on to a fiber that is ready. */
-static MOIRAI_ALWAYS_INLINE MOIRAI_NORETURN void resume(struct worker *worker, struct fiber *from, struct fiber *to)
+static MOIRAI_ALWAYS_INLINE MOIRAI_NORETURN void resume(
+	struct worker *worker, struct fiber *from, struct fiber *to)
 {
 	worker->post = POST_FREE;
 	worker->post_arg = (uintptr_t)from;
@@ -95,8 +97,8 @@ void loop_queue(struct worker *worker, uintptr_t item)
 		fiber_mail_back(worker, item_fiber(item)); /* not where others steal */
 		return;
 	}
-	unsigned level = item_is_fiber(item)
-		? item_fiber(item)->level : ((struct moirai_task *)item)->level;
+	unsigned level =
+		item_is_fiber(item) ? item_fiber(item)->level : ((struct moirai_task *)item)->level;
 	/* Without memory for a larger ring the injector takes it: its link lies in the item. */
 	if (MOIRAI_UNLIKELY(moirai__queues_push(&worker->queues, level, item) < 0))
 		moirai__injector_ready(&worker->pool->injector, item);
@@ -112,7 +114,8 @@ static void search_timers(void *arg)
 	uint64_t now = 0;
 	for (uint32_t i = 0; i < pool->worker_count; i++) {
 		struct timers *timers = &pool->workers[i].timers;
-		uint64_t next = moirai_load_relaxed(&timers->next); /* relaxed: seen late is fired late */
+		uint64_t next =
+			moirai_load_relaxed(&timers->next); /* relaxed: seen late is fired late */
 		if (next == MOIRAI_NEVER)
 			continue;
 		if (now == 0)
@@ -185,7 +188,7 @@ static uint64_t search_earliest(void *arg)
 }
 
 const struct moirai__search_ops loop_search_ops = {
-	.idle = { .any = search_any, .quit = search_quit, .earliest = search_earliest },
+	.idle = {.any = search_any, .quit = search_quit, .earliest = search_earliest},
 	.timers = search_timers,
 	.extra = search_extra,
 };

@@ -24,8 +24,8 @@
 
 /* Waiters that the parking lot serves well as it is: eight per bucket of its first table. */
 #define WAITERS_AT_START 32768
-#define SPIN_ROUNDS_MAX 100000
-#define BLOCKING_LIMIT 4096
+#define SPIN_ROUNDS_MAX  100000
+#define BLOCKING_LIMIT   4096
 /* A worker's own stack holds two frames; sanitizers put more on it. */
 #define WORKER_STACK_BYTES (MOIRAI_ASAN || MOIRAI_TSAN ? 0 : (size_t)128 * 1024)
 
@@ -74,8 +74,8 @@ static int read_attr(moirai_executor_attr *out, const moirai_executor_attr *attr
 
 static void describe_fiber(const struct moirai__fiber *base, const char **name, uint64_t *id)
 {
-	const struct fiber *fiber = MOIRAI_CONTAINER_OF(
-		(struct moirai__fiber *)(uintptr_t)base, struct fiber, base);
+	const struct fiber *fiber =
+		MOIRAI_CONTAINER_OF((struct moirai__fiber *)(uintptr_t)base, struct fiber, base);
 	const struct moirai_task *task = fiber->task;
 	*name = NULL;
 	*id = 0;
@@ -110,9 +110,10 @@ static int init_parts(struct pool *pool, const moirai_executor_attr *attr)
 		return rc;
 	pool->items.level = item_level;
 	pool->waiters_reserved = WAITERS_AT_START;
-	pool->cell_class =
-		(struct cell_class){ .size_bytes = sizeof(struct moirai_task), .cells_max = attr->tasks_max };
-	pool->side_class = (struct cell_class){ .size_bytes = SIDE_BYTES, .cells_max = attr->tasks_max };
+	pool->cell_class = (struct cell_class){
+		.size_bytes = sizeof(struct moirai_task), .cells_max = attr->tasks_max};
+	pool->side_class =
+		(struct cell_class){.size_bytes = SIDE_BYTES, .cells_max = attr->tasks_max};
 	/* A limit below one chunk would forbid everything. */
 	if (pool->cell_class.cells_max < CELLS_PER_CHUNK)
 		pool->cell_class.cells_max = pool->side_class.cells_max = CELLS_PER_CHUNK;
@@ -157,7 +158,8 @@ static int start_workers(struct pool *pool)
 		char name[32];
 		thread_name(name, pool->name, i);
 		int rc = moirai_os_thread_create(&pool->workers[i].thread,
-			&(moirai_os_thread_attr){ .name = name, .stack_size_bytes = WORKER_STACK_BYTES },
+			&(moirai_os_thread_attr){
+				.name = name, .stack_size_bytes = WORKER_STACK_BYTES},
 			worker_main, &pool->workers[i]);
 		if (rc < 0) {
 			stop_workers(pool, i);
@@ -217,7 +219,8 @@ int moirai_executor_create(moirai_executor **executor, const moirai_executor_att
 	if (pool == NULL)
 		return -ENOMEM;
 	memset(pool, 0, sizeof(*pool));
-	pool->base = (moirai_executor){ .spawner = &spawn_ops, .manager = &task_ops, .control = &pool_ops };
+	pool->base = (moirai_executor){
+		.spawner = &spawn_ops, .manager = &task_ops, .control = &pool_ops};
 	const char *name = read.name != NULL ? read.name : "moirai";
 	memcpy(pool->name, name, strnlen(name, sizeof(pool->name) - 1));
 	rc = init_parts(pool, &read);
@@ -259,11 +262,11 @@ static bool is_inside(const struct pool *pool)
 
 static bool must_end(moirai__parker *parker, void *pool)
 {
-	return MOIRAI_CONTAINER_OF(parker, struct fiber, park)->pool == pool && fiber_cancelled(parker);
+	return MOIRAI_CONTAINER_OF(parker, struct fiber, park)->pool == pool &&
+	       fiber_cancelled(parker);
 }
 
-static int pool_shutdown(
-	moirai_executor *executor, moirai_shutdown_mode mode, uint64_t deadline_ns)
+static int pool_shutdown(moirai_executor *executor, moirai_shutdown_mode mode, uint64_t deadline_ns)
 {
 	struct pool *pool = pool_of(executor);
 	if (mode != MOIRAI_SHUTDOWN_DRAIN && mode != MOIRAI_SHUTDOWN_CANCEL)

@@ -24,10 +24,10 @@
 
 /* Bits of a task's state word; the cell's generation is above them. */
 enum {
-	TASK_DONE = 1,      /* finished; set once, as the last access of whoever runs it */
-	TASK_WAITER = 2,    /* somebody waits on the word */
-	TASK_DETACHED = 4,  /* the handle was given back before the end */
-	TASK_CANCEL = 8,    /* cancelled; sticky */
+	TASK_DONE = 1,       /* finished; set once, as the last access of whoever runs it */
+	TASK_WAITER = 2,     /* somebody waits on the word */
+	TASK_DETACHED = 4,   /* the handle was given back before the end */
+	TASK_CANCEL = 8,     /* cancelled; sticky */
 	TASK_NEVER_RAN = 16, /* with DONE: it was cancelled before it started */
 };
 #define TASK_BITS 8
@@ -38,7 +38,7 @@ enum { PHASE_QUEUED, PHASE_RUNNING };
 enum {
 	TASK_NO_HANDLE = 1, /* spawned detached: nobody else knows the cell */
 	TASK_PIN = 2,
-	TASK_SIDE = 4,      /* payload[2] holds its side block */
+	TASK_SIDE = 4, /* payload[2] holds its side block */
 };
 
 /* One static slot: no call to find it. Not kept over anything that may park. */
@@ -49,16 +49,16 @@ enum {
 #endif
 
 struct moirai_task {
-	struct cell cell;  /* cell.link: queue link while queued, the fiber while it runs */
+	struct cell cell; /* cell.link: queue link while queued, the fiber while it runs */
 	moirai_task_fn fn;
 	union {
 		void *arg;    /* until it starts */
 		void *result; /* from then on */
 	};
-	uint32_t state;  /* atomic: bits above, changed by RMW only once the task is visible */
-	uint8_t phase;   /* atomic: written by the worker that starts it */
-	uint8_t level;   /* of its deque; constant */
-	uint8_t flags;   /* constant */
+	uint32_t state; /* atomic: bits above, changed by RMW only once the task is visible */
+	uint8_t phase;  /* atomic: written by the worker that starts it */
+	uint8_t level;  /* of its deque; constant */
+	uint8_t flags;  /* constant */
 	uint8_t reserved;
 	union {
 		MOIRAI_ALIGNED(8) uint64_t payload[3];
@@ -109,15 +109,15 @@ struct frame {
 struct fiber {
 	struct moirai__fiber base; /* base.owner: the worker; base.next: the link of an item */
 	moirai__parker park;
-	struct moirai_task *task;  /* that runs on it now; NULL between two */
-	struct frame *outer;       /* of task */
+	struct moirai_task *task; /* that runs on it now; NULL between two */
+	struct frame *outer;      /* of task */
 	struct pool *pool;
-	uint32_t mask;             /* cancellation masks of task */
-	uint8_t level;             /* where it is queued when it is ready */
+	uint32_t mask; /* cancellation masks of task */
+	uint8_t level; /* where it is queued when it is ready */
 	bool pinned;
-	bool parked;               /* atomic, a hint for status */
-	struct worker *home;       /* pinned: the worker that started it */
-	struct deadline deadline;  /* of its park */
+	bool parked;              /* atomic, a hint for status */
+	struct worker *home;      /* pinned: the worker that started it */
+	struct deadline deadline; /* of its park */
 };
 
 #define FIBER_ITEM ((uintptr_t)1)
@@ -149,24 +149,24 @@ struct timers {
 /* What the next context on this worker does before anything else: see DESIGN.md. */
 enum post {
 	POST_NONE,
-	POST_CLOSE,  /* close the yield queue's section */
-	POST_LEFT,   /* hand park its ticket back */
-	POST_FREE,   /* the stack just left is free */
-	POST_YIELD,  /* the fiber just left goes to the yield queue */
-	POST_HOME,   /* ... to its worker's mailbox */
+	POST_CLOSE, /* close the yield queue's section */
+	POST_LEFT,  /* hand park its ticket back */
+	POST_FREE,  /* the stack just left is free */
+	POST_YIELD, /* the fiber just left goes to the yield queue */
+	POST_HOME,  /* ... to its worker's mailbox */
 };
 
 struct worker {
-	moirai__context context;    /* context.fiber follows current */
-	struct pool *pool;          /* constant */
-	struct fiber *current;      /* the fiber whose stack this thread is on */
+	moirai__context context; /* context.fiber follows current */
+	struct pool *pool;       /* constant */
+	struct fiber *current;   /* the fiber whose stack this thread is on */
 	enum post post;
 	uintptr_t post_arg;
-	uintptr_t handed;           /* a task that the next fresh stack is to run */
-	struct fiber *successor;    /* chosen by prepare, used by leave */
+	uintptr_t handed;        /* a task that the next fresh stack is to run */
+	struct fiber *successor; /* chosen by prepare, used by leave */
 	bool successor_fresh;
 	uint32_t index;
-	uint32_t fire_turn;         /* the next foreign wheel to look at */
+	uint32_t fire_turn; /* the next foreign wheel to look at */
 	/* Counters: the owner writes, anybody reads. */
 	uint64_t finished;
 	uint64_t cancelled;
@@ -182,20 +182,20 @@ struct worker {
 	struct moirai__search search;
 	struct moirai__victim *victims;
 	struct timers timers;
-	struct fiber *mailbox;      /* atomic: pinned fibers made ready by others */
-	struct fiber native;        /* the thread's own stack */
+	struct fiber *mailbox; /* atomic: pinned fibers made ready by others */
+	struct fiber native;   /* the thread's own stack */
 	struct moirai__overflow_thread overflow;
 	moirai_os_thread thread;
 } MOIRAI_ALIGNED(MOIRAI_CACHELINE_PAIR);
 
 /* A thread that is no worker of the pool, as the pool sees it. Adopted by the next thread. */
 struct foreign {
-	uint32_t busy;              /* atomic: its thread is inside a spawn */
+	uint32_t busy; /* atomic: its thread is inside a spawn */
 	struct moirai__producer *producer;
 	struct slab cells;
 	struct slab sides;
-	struct foreign *next;       /* constant once listed */
-	bool owned;                 /* under the pool's foreign lock */
+	struct foreign *next; /* constant once listed */
+	bool owned;           /* under the pool's foreign lock */
 };
 
 /* --- blocking regions (blocking.c) --- */
@@ -241,10 +241,10 @@ enum phase {
 
 struct pool {
 	moirai_executor base;
-	uint64_t id;             /* never reused */
+	uint64_t id; /* never reused */
 	uint32_t worker_count;
 	moirai__stack_class stack_class;
-	uint32_t phase;          /* atomic; only grows */
+	uint32_t phase;            /* atomic; only grows */
 	uint32_t waiters_reserved; /* atomic: what the parking lot was last sized for */
 	struct worker *workers;
 	char name[16];
@@ -252,21 +252,21 @@ struct pool {
 	struct cell_class cell_class;
 	struct cell_class side_class;
 	struct moirai__item_ops items;
-	uint32_t *cpus;          /* worker i is bound to cpus[i % cpus_count]; NULL: unbound */
+	uint32_t *cpus; /* worker i is bound to cpus[i % cpus_count]; NULL: unbound */
 	uint32_t cpus_count;
 	moirai_scheduler_tuning tuning;
 	struct moirai__idle idle;
 	struct moirai__injector injector;
 	/* Drains: see quiesce.c. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) uint32_t drainers; /* atomic */
-	uint32_t drained;     /* atomic, parkable */
-	uint32_t started;     /* atomic, parkable: workers that stand ready */
+	uint32_t drained;                                   /* atomic, parkable */
+	uint32_t started; /* atomic, parkable: workers that stand ready */
 	/* Foreign threads that are inside ready(): the pool may not go while there are any. */
 	MOIRAI_ALIGNED(MOIRAI_CACHELINE) uint32_t visitors;
 	struct moirai__spin foreign_lock;
 	struct foreign *foreigners; /* atomic head; only grows */
 	struct blocking blocking;
-	struct pool *next;       /* registry */
+	struct pool *next; /* registry */
 };
 
 static inline struct pool *pool_of(const moirai_executor *executor)
@@ -353,7 +353,7 @@ void task_put_slow(struct worker *worker, struct moirai_task *task);
 static MOIRAI_ALWAYS_INLINE void task_put(struct worker *worker, struct moirai_task *task)
 {
 	if (MOIRAI_LIKELY(worker != NULL && task->cell.slab == &worker->cells &&
-		    !(task->flags & TASK_SIDE)))
+			  !(task->flags & TASK_SIDE)))
 		cell_put(&worker->cells, &task->cell);
 	else
 		task_put_slow(worker, task);

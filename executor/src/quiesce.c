@@ -31,7 +31,8 @@ static bool quiescent(struct pool *pool)
 	 */
 	moirai_fence_seq_cst();
 	for (uint32_t i = 0; i < pool->worker_count; i++)
-		spawned += moirai_load_relaxed(&pool->workers[i].queues.spawned_); /* relaxed: see above */
+		spawned += moirai_load_relaxed(
+			&pool->workers[i].queues.spawned_); /* relaxed: see above */
 	spawned += moirai__injector_accepted(&pool->injector);
 	return spawned == finished;
 }
@@ -52,7 +53,8 @@ void quiesce_check(struct pool *pool)
 
 int quiesce_wait(struct pool *pool, uint64_t deadline_ns)
 {
-	moirai_fetch_add_relaxed(&pool->drainers, 1u); /* relaxed: the heavy fence below orders it */
+	moirai_fetch_add_relaxed(
+		&pool->drainers, 1u); /* relaxed: the heavy fence below orders it */
 	int rc;
 	for (;;) {
 		uint32_t seen = moirai_load_relaxed(&pool->drained); /* relaxed: before the fence */

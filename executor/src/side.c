@@ -37,7 +37,7 @@ int side_attach(struct slab *sides, struct moirai_task *task, const moirai_task_
 	side->user = attr->user;
 	side->trace_id = attr->trace_id;
 	side->parent = parent != NULL ? task_id(parent) : 0;
-	side->deadline = (struct deadline){ .fire = fire_cancel };
+	side->deadline = (struct deadline){.fire = fire_cancel};
 	side->registered = false;
 	moirai_task_name_copy(side->name, attr->name);
 	task->side = side;
@@ -54,15 +54,17 @@ int side_arm(struct moirai_task *task)
 	} else if (side->deadline_ns != MOIRAI_NEVER) {
 		struct worker *worker = worker_self();
 		uint32_t index = worker != NULL && worker->pool == pool
-			? worker->index : (uint32_t)((uintptr_t)side >> 8) % pool->worker_count;
-		int rc = timers_arm(pool, &pool->workers[index].timers, &side->deadline, side->deadline_ns);
+					 ? worker->index
+					 : (uint32_t)((uintptr_t)side >> 8) % pool->worker_count;
+		int rc = timers_arm(
+			pool, &pool->workers[index].timers, &side->deadline, side->deadline_ns);
 		if (rc < 0) {
 			moirai_cancel_destroy(side->cancel);
 			return rc;
 		}
 	}
 	if (side->cancel != NULL) {
-		side->callback = (moirai_cancel_callback){ 0 };
+		side->callback = (moirai_cancel_callback){0};
 		int rc = moirai_cancel_register(side->cancel, &side->callback, token_cancel, task);
 		side->registered = rc == 0;
 		if (rc < 0)

@@ -31,11 +31,11 @@ struct request {
 static bool needs_side(const moirai_task_attr *attr)
 {
 	return attr->name != NULL || attr->cost_ns != 0 || attr->deadline_ns != 0 ||
-		attr->cancel != NULL || attr->user != NULL || attr->trace_id != 0;
+	       attr->cancel != NULL || attr->user != NULL || attr->trace_id != 0;
 }
 
-static MOIRAI_ALWAYS_INLINE void fill(struct moirai_task *task, moirai_task_fn fn, void *arg,
-	unsigned level, unsigned flags)
+static MOIRAI_ALWAYS_INLINE void fill(
+	struct moirai_task *task, moirai_task_fn fn, void *arg, unsigned level, unsigned flags)
 {
 	task->fn = fn;
 	task->arg = arg;
@@ -134,7 +134,7 @@ static bool admitted(struct pool *pool)
 {
 	uint32_t phase = moirai_load_relaxed(&pool->phase); /* relaxed: the fences decide */
 	return MOIRAI_LIKELY(phase == POOL_OPEN) ||
-		(phase == POOL_DRAINING && blocking_pool() == pool);
+	       (phase == POOL_DRAINING && blocking_pool() == pool);
 }
 
 static MOIRAI_NOINLINE int spawn_foreign(
@@ -206,7 +206,7 @@ static int pool_spawn(moirai_executor *executor, const moirai_task_attr *attr, m
 	struct worker *worker = worker_self();
 	int rc = -ENOMEM;
 	if (MOIRAI_UNLIKELY(worker == NULL || worker->pool != pool || attr != NULL)) {
-		struct request request = { .fn = fn, .arg = arg };
+		struct request request = {.fn = fn, .arg = arg};
 		return spawn_slow(pool, worker, attr, &request, handle);
 	}
 	/* relaxed: we are an unfinished task, the pool waits for us whatever we read. */
@@ -253,4 +253,4 @@ bool executor_is_pool(const moirai_executor *executor)
 	return executor->spawner == &spawn_ops;
 }
 
-const moirai_spawner_ops spawn_ops = { .spawn = pool_spawn };
+const moirai_spawner_ops spawn_ops = {.spawn = pool_spawn};

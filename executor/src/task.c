@@ -105,7 +105,7 @@ static MOIRAI_ALWAYS_INLINE struct worker *run_inline(
 			loop_queue(worker, item); /* a thief took ours; this is the one above */
 		return NULL;
 	}
-	struct frame frame = { .task = fiber->task, .outer = fiber->outer, .mask = fiber->mask };
+	struct frame frame = {.task = fiber->task, .outer = fiber->outer, .mask = fiber->mask};
 	moirai_task_fn fn = task->fn;
 	void *arg = task->arg;
 	task->result = NULL;
@@ -147,7 +147,7 @@ static MOIRAI_NOINLINE int wait_done(struct moirai_task *task, uint64_t deadline
 		int rc = moirai_park(&task->state, state, deadline_ns);
 		state = moirai_load_acquire(&task->state);
 		if (MOIRAI_UNLIKELY((rc == -ETIMEDOUT || rc == -ECANCELED || rc == -ENOMEM) &&
-			    !(state & TASK_DONE)))
+				    !(state & TASK_DONE)))
 			return rc == -ECANCELED ? -EINTR : rc;
 	}
 	return 0;
@@ -179,8 +179,7 @@ static bool joins_itself(const struct moirai_task *task)
 }
 
 /* The task was neither finished nor at hand. */
-static MOIRAI_NOINLINE int join_slow(
-	struct moirai_task *task, void **result, uint64_t deadline_ns)
+static MOIRAI_NOINLINE int join_slow(struct moirai_task *task, void **result, uint64_t deadline_ns)
 {
 	if (MOIRAI_UNLIKELY(joins_itself(task)))
 		return -EDEADLK;
@@ -295,7 +294,8 @@ moirai_task_state moirai_task_status(const moirai_task *task)
 
 moirai_task_id task_id(const struct moirai_task *task)
 {
-	uint64_t generation = moirai_load_relaxed(&task->state) >> TASK_BITS; /* constant while in use */
+	uint64_t generation =
+		moirai_load_relaxed(&task->state) >> TASK_BITS; /* constant while in use */
 	return generation << 40 | cell_number(&task->cell);
 }
 
@@ -322,8 +322,7 @@ static int ops_cancel(moirai_executor *executor, moirai_task *task)
 	return moirai_task_cancel(task);
 }
 
-static int ops_status(
-	moirai_executor *executor, const moirai_task *task, moirai_task_state *state)
+static int ops_status(moirai_executor *executor, const moirai_task *task, moirai_task_state *state)
 {
 	(void)executor;
 	*state = moirai_task_status(task);

@@ -63,7 +63,8 @@ void timers_disarm(struct deadline *deadline)
 	moirai__spin_take(&timers->lock);
 	(void)moirai__timer_cancel(&timers->wheel, &deadline->timer);
 	if (timers->wheel.pending_ == 0)
-		moirai_store_relaxed(&timers->next, MOIRAI_NEVER); /* too early would only wake for nothing */
+		moirai_store_relaxed(
+			&timers->next, MOIRAI_NEVER); /* too early would only wake for nothing */
 	moirai__spin_drop(&timers->lock);
 	deadline->home = NULL;
 }
@@ -81,7 +82,8 @@ void timers_fire(struct worker *worker, struct timers *timers, uint64_t now_ns)
 			return; /* somebody arms, disarms or fires; whoever sleeps looks again before */
 		count = moirai__timer_wheel_expire(&timers->wheel, now_ns, due, BATCH);
 		for (size_t i = 0; i < count; i++) {
-			struct deadline *deadline = MOIRAI_CONTAINER_OF(due[i], struct deadline, timer);
+			struct deadline *deadline =
+				MOIRAI_CONTAINER_OF(due[i], struct deadline, timer);
 			MOIRAI_OBSERVE(MOIRAI_EVENT_TIMER, deadline);
 			struct fiber *fiber = deadline->fire(deadline);
 			if (fiber != NULL)

@@ -25,7 +25,7 @@ int worker_init(struct pool *pool, uint32_t index)
 	struct worker *worker = &pool->workers[index];
 	worker->pool = pool;
 	worker->index = index;
-	worker->context = (moirai__context){ .ops = &fiber_context_ops, .worker = (int32_t)index };
+	worker->context = (moirai__context){.ops = &fiber_context_ops, .worker = (int32_t)index};
 	worker->cells.class = &pool->cell_class;
 	worker->sides.class = &pool->side_class;
 	moirai__queues_init(&worker->queues, &pool->items);
@@ -39,9 +39,11 @@ int worker_init(struct pool *pool, uint32_t index)
 			return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < others; i++)
-		worker->victims[i].queues_ = &pool->workers[(index + 1 + i) % pool->worker_count].queues;
+		worker->victims[i].queues_ =
+			&pool->workers[(index + 1 + i) % pool->worker_count].queues;
 	moirai__search_init(&worker->search, &worker->queues, &worker->sleeper, &pool->idle,
-		&pool->injector, &loop_search_ops, &pool->tuning, worker, worker->victims, others, index + 1);
+		&pool->injector, &loop_search_ops, &pool->tuning, worker, worker->victims, others,
+		index + 1);
 	worker->overflow.memory = moirai_alloc(MOIRAI__OVERFLOW_STACK);
 	if (worker->overflow.memory == NULL)
 		return -ENOMEM;
@@ -53,7 +55,7 @@ int worker_init(struct pool *pool, uint32_t index)
 void worker_fini(struct worker *worker)
 {
 	if (worker->pool == NULL)
-		return; /* never initialised */
+		return;                /* never initialised */
 	if (worker->successor != NULL) /* its thread was never started */
 		moirai__stack_put(&worker->pool->stacks, &worker->stacks, &worker->successor->base);
 	moirai__stack_cache_drain(&worker->pool->stacks, &worker->stacks);
@@ -71,7 +73,7 @@ void worker_main(void *arg)
 	struct pool *pool = worker->pool;
 	(void)moirai_os_timer_slack(TIMER_SLACK_NS);
 	if (pool->cpus != NULL) {
-		moirai_cpuset set = { 0 };
+		moirai_cpuset set = {0};
 		moirai_cpuset_add(&set, pool->cpus[worker->index % pool->cpus_count]);
 		(void)moirai_os_affinity_set(&set); /* a processor that went away: run anywhere */
 	}

@@ -14,8 +14,8 @@ struct item {
 	char rest[64 - sizeof(struct cell) - sizeof(int)];
 };
 
-static struct cell_class class = { .size_bytes = 64, .cells_max = 100 };
-static struct slab slab = { .class = &class };
+static struct cell_class class = {.size_bytes = 64, .cells_max = 100};
+static struct slab slab = {.class = &class};
 static uint32_t held[8];
 
 static struct item *get(void)
@@ -64,7 +64,7 @@ static void owner_meets_two_others(void)
 	slab_fini(&slab);
 }
 
-static struct slab other = { .class = &class };
+static struct slab other = {.class = &class};
 
 static void cross_free(void *item)
 {
@@ -104,4 +104,5 @@ static void no_memory_is_an_error(void)
 MODEL_MAIN(MODEL_CLEAN(owner_meets_two_others, .bound = 3),
 	MODEL_CLEAN(two_owners_free_each_others, .exhaust = true),
 	MODEL_CLEAN(no_memory_is_an_error, .exhaust = true, .alloc_fails = 1),
-	MODEL_FINDS(owner_meets_two_others, 1, "race"), MODEL_FINDS(owner_meets_two_others, 2, "race"))
+	MODEL_FINDS(owner_meets_two_others, 1, "race"),
+	MODEL_FINDS(owner_meets_two_others, 2, "race"))

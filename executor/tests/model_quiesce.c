@@ -14,16 +14,17 @@
 /* --- what stands around them --- */
 
 static struct worker workers[2];
-static struct pool pool = { .worker_count = 2, .workers = workers, .id = 1 };
+static struct pool pool = {.worker_count = 2, .workers = workers, .id = 1};
 static struct moirai__segment segment;
-static struct moirai__producer producer = { .tail_segment_ = &segment };
-static struct foreign record = { .producer = &producer };
+static struct moirai__producer producer = {.tail_segment_ = &segment};
+static struct foreign record = {.producer = &producer};
 static int data[2];
 
 int moirai_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
 	return moirai_load_acquire(word) != expected
-		? -EAGAIN : moirai_os_futex_wait(word, expected, deadline_ns);
+		       ? -EAGAIN
+		       : moirai_os_futex_wait(word, expected, deadline_ns);
 }
 
 unsigned moirai_unpark(const uint32_t *word, unsigned count)
@@ -244,7 +245,7 @@ static void nothing(void *arg)
 static void spawn_twice(void *arg)
 {
 	(void)arg;
-	known[0] = (struct known){ .pool_id = 1, .foreign = &record };
+	known[0] = (struct known){.pool_id = 1, .foreign = &record};
 	for (int i = 0; i < 2; i++) {
 		int rc = moirai_spawn(&pool.base, NULL, nothing, NULL, NULL);
 		MODEL_CHECK(rc == 0 || rc == -ECANCELED);
@@ -274,14 +275,15 @@ static void close_meets_spawn(void)
 }
 
 MODEL_MAIN(MODEL_CLEAN(a_drain_sees_the_last_of_two, .limit = 1000000),
-	MODEL_CLEAN(a_drain_waits_for_what_a_task_spawned),
-	MODEL_CLEAN(two_drains_both_return), MODEL_CLEAN(close_meets_spawn, .exhaust = true),
+	MODEL_CLEAN(a_drain_waits_for_what_a_task_spawned), MODEL_CLEAN(two_drains_both_return),
+	MODEL_CLEAN(close_meets_spawn, .exhaust = true),
 	MODEL_CLEAN(close_meets_spawn, .symmetric_fences = true),
 	MODEL_FINDS(a_drain_sees_the_last_of_two, 1, ""),
 	MODEL_FINDS(a_drain_sees_the_last_of_two, 2, "", .symmetric_fences = true),
 	MODEL_FINDS(a_drain_sees_the_last_of_two, 3, ""),
 	MODEL_FINDS(a_drain_sees_the_last_of_two, 4, "race"),
 	MODEL_FINDS(a_drain_sees_the_last_of_two, 5, ""),
-	MODEL_FINDS(a_drain_sees_the_last_of_two, 6, ""), MODEL_FINDS(close_meets_spawn, 7, "", .symmetric_fences = true),
+	MODEL_FINDS(a_drain_sees_the_last_of_two, 6, ""),
+	MODEL_FINDS(close_meets_spawn, 7, "", .symmetric_fences = true),
 	MODEL_FINDS(close_meets_spawn, 8, ""), MODEL_FINDS(close_meets_spawn, 9, ""),
 	MODEL_FINDS(close_meets_spawn, 10, ""))

@@ -22,7 +22,7 @@ static uint32_t set_badly(uint32_t *word, uint32_t bits)
 /* --- what stands around them --- */
 
 static struct pool pool;
-static struct slab slab = { .class = &pool.cell_class };
+static struct slab slab = {.class = &pool.cell_class};
 static struct worker worker;
 static struct fiber fiber;
 static __thread struct worker *me;

@@ -21,7 +21,7 @@ struct dice {
 static struct dice dice_new(void)
 {
 	static uint64_t next;
-	return (struct dice){ seed + moirai_fetch_add_relaxed(&next, 0x9E3779B97F4A7C15ull) };
+	return (struct dice){seed + moirai_fetch_add_relaxed(&next, 0x9E3779B97F4A7C15ull)};
 }
 
 static uint32_t roll(struct dice *dice, uint32_t sides)
@@ -99,7 +99,8 @@ static void spawn(moirai_task_fn fn, void *arg, moirai_task **task)
 
 static void spawn_pinned(moirai_task_fn fn, void *arg, moirai_task **task)
 {
-	moirai_task_attr attr = { .size = sizeof(attr), .flags = MOIRAI_TASK_PINNED, .name = "pinned" };
+	moirai_task_attr attr = {
+		.size = sizeof(attr), .flags = MOIRAI_TASK_PINNED, .name = "pinned"};
 	if (moirai_spawn(pool, &attr, fn, arg, task) < 0)
 		abort();
 }
@@ -129,8 +130,8 @@ static void fight(void *arg)
 {
 	struct dice dice = dice_new();
 	for (unsigned i = 0; i < *(unsigned *)arg; i++) {
-		uint64_t deadline = roll(&dice, 3)
-			? MOIRAI_NEVER : moirai_now() + roll(&dice, 20000);
+		uint64_t deadline =
+			roll(&dice, 3) ? MOIRAI_NEVER : moirai_now() + roll(&dice, 20000);
 		int rc = mutex_lock_until(&shared.mutex, deadline);
 		if (rc == -ETIMEDOUT) {
 			moirai_fetch_add_relaxed(&shared.timed_out, 1u);
@@ -253,7 +254,8 @@ static void post_some(void *arg)
 	for (unsigned i = 0; i < *(unsigned *)arg; i++) {
 		permit_post(&scarce);
 		if (roll(&dice, 2))
-			CHECK(moirai_park(&never, 0, moirai_now() + roll(&dice, 30000)) == -ETIMEDOUT);
+			CHECK(moirai_park(&never, 0, moirai_now() + roll(&dice, 30000)) ==
+				-ETIMEDOUT);
 		else
 			moirai_yield();
 	}
@@ -263,7 +265,7 @@ static void a_permit_and_a_deadline_never_both_win(void)
 {
 	unsigned n = 200 / scale;
 	moirai_task *tasks[12];
-	scarce = (struct permits){ 0 };
+	scarce = (struct permits){0};
 	scarce_taken = scarce_late = 0;
 	for (int i = 0; i < 12; i++)
 		spawn(i < 8 ? take_some : post_some, &n, &tasks[i]);
@@ -454,7 +456,7 @@ static void wait_for_hog(void *arg)
 static void waking_hog(void *arg)
 {
 	(void)arg;
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task;
 	spawn(wait_for_hog, &gate, &task);
 	CHECK(await_state(task, MOIRAI_TASK_PARKED));
@@ -500,9 +502,15 @@ static void wait_in_many_ways(void *arg)
 	for (;;) {
 		int rc = 0;
 		switch (roll(&dice, 4)) {
-		case 0: rc = moirai_sleep_for(roll(&dice, 50000)); break;
-		case 1: rc = permit_take(&scarce, moirai_now() + roll(&dice, 50000)); break;
-		case 2: moirai_yield(); break;
+		case 0:
+			rc = moirai_sleep_for(roll(&dice, 50000));
+			break;
+		case 1:
+			rc = permit_take(&scarce, moirai_now() + roll(&dice, 50000));
+			break;
+		case 2:
+			moirai_yield();
+			break;
 		default:
 			rc = mutex_lock_until(&shared.mutex, MOIRAI_NEVER);
 			if (rc == 0)
@@ -518,7 +526,7 @@ static void wait_in_many_ways(void *arg)
 static void every_task_can_be_cancelled(void)
 {
 	struct dice dice = dice_new();
-	scarce = (struct permits){ 0 };
+	scarce = (struct permits){0};
 	memset(&shared, 0, sizeof(shared));
 	for (unsigned round = 0; round < 20 / scale + 1; round++) {
 		moirai_task *tasks[20];
@@ -551,7 +559,7 @@ static void shutdown_finds_all_who_wait(void)
 {
 	struct dice dice = dice_new();
 	sent_away = 0;
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(pool, &stats) == 0);
 	uint64_t never_ran = stats.cancelled;
 	for (int i = 0; i < 500; i++)
@@ -577,12 +585,12 @@ static void open_pool(void)
 
 int main(int argc, char **argv)
 {
-	static const struct tap_test suite[] = { TEST(open_pool), TEST(tasks_and_threads_share_a_mutex),
-		TEST(a_channel_loses_nothing), TEST(a_permit_and_a_deadline_never_both_win),
-		TEST(trees_grow_from_foreign_threads), TEST(ping_pong_never_stops_early),
-		TEST(tasks_move_and_stay_themselves), TEST(a_sleeping_pool_wakes),
-		TEST(nothing_starves_behind_a_busy_worker), TEST(every_task_can_be_cancelled),
-		TEST(shutdown_finds_all_who_wait) };
+	static const struct tap_test suite[] = {TEST(open_pool),
+		TEST(tasks_and_threads_share_a_mutex), TEST(a_channel_loses_nothing),
+		TEST(a_permit_and_a_deadline_never_both_win), TEST(trees_grow_from_foreign_threads),
+		TEST(ping_pong_never_stops_early), TEST(tasks_move_and_stay_themselves),
+		TEST(a_sleeping_pool_wakes), TEST(nothing_starves_behind_a_busy_worker),
+		TEST(every_task_can_be_cancelled), TEST(shutdown_finds_all_who_wait)};
 	enum { SUITE = sizeof(suite) / sizeof(suite[0]), ROUNDS_MAX = 200 };
 	static struct tap_test tests[SUITE * ROUNDS_MAX];
 	workers = argc > 1 ? (unsigned)atoi(argv[1]) : 2;

@@ -24,7 +24,7 @@
 static inline moirai_executor *pool_new(unsigned workers)
 {
 	moirai_executor *executor = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = workers };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = workers};
 	int rc = moirai_executor_create(&executor, &attr);
 	if (rc < 0) {
 		printf("# no pool of %u workers: %s\n", workers, moirai_strerror(rc));
@@ -48,7 +48,7 @@ static inline void in_task_main(void *arg)
 static inline void from_thread_and_task(void (*run)(moirai_executor *), moirai_executor *executor)
 {
 	run(executor);
-	struct in_task job = { .run = run, .executor = executor };
+	struct in_task job = {.run = run, .executor = executor};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(executor, NULL, in_task_main, &job, &task) == 0);
 	CHECK(moirai_task_join(task, NULL) == 0);
@@ -58,8 +58,8 @@ static inline void from_thread_and_task(void (*run)(moirai_executor *), moirai_e
 
 struct gate {
 	uint32_t open;
-	uint32_t waiting;  /* that have arrived */
-	uint32_t passed;   /* that saw it open */
+	uint32_t waiting;   /* that have arrived */
+	uint32_t passed;    /* that saw it open */
 	uint32_t cancelled; /* that were sent away */
 };
 

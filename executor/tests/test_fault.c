@@ -24,7 +24,7 @@ static void block_and_count(void *arg)
 static int create_and_destroy(void *arg)
 {
 	moirai_executor *ex = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = *(uint32_t *)arg };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = *(uint32_t *)arg};
 	int rc = moirai_executor_create(&ex, &attr);
 	if (rc < 0) {
 		CHECK(ex == NULL);
@@ -43,10 +43,11 @@ static void create_survives_every_failure(void)
 /* Spawns of all kinds from here; what was accepted runs, what was not says why. */
 static int spawn_all_kinds(moirai_executor *ex, uint32_t *ran, uint32_t *accepted)
 {
-	static const moirai_task_fn fns[] = { count, sleep_and_count, block_and_count };
-	moirai_task_attr named = {
-		.size = sizeof(named), .name = "swept", .priority = MOIRAI_PRIORITY_HIGH,
-		.deadline_ns = moirai_deadline_after(1000 * MOIRAI_S) };
+	static const moirai_task_fn fns[] = {count, sleep_and_count, block_and_count};
+	moirai_task_attr named = {.size = sizeof(named),
+		.name = "swept",
+		.priority = MOIRAI_PRIORITY_HIGH,
+		.deadline_ns = moirai_deadline_after(1000 * MOIRAI_S)};
 	int error = 0;
 	for (int i = 0; i < 12; i++) {
 		moirai_task *task = NULL;
@@ -80,8 +81,8 @@ static void spawn_from_task(void *arg)
 
 static int spawn_and_finish(void *arg)
 {
-	struct family family = { 0 };
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 2 };
+	struct family family = {0};
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 2};
 	int rc = moirai_executor_create(&family.ex, &attr);
 	if (rc < 0)
 		return rc;
@@ -120,7 +121,8 @@ static void crowd(void *arg)
 {
 	struct family *family = arg;
 	for (int i = 0; i < 300; i++) {
-		int rc = moirai_spawn(family->ex, NULL, i % 2 ? count : sleep_and_count, &family->ran, NULL);
+		int rc = moirai_spawn(
+			family->ex, NULL, i % 2 ? count : sleep_and_count, &family->ran, NULL);
 		if (rc == 0)
 			family->accepted++;
 		else
@@ -131,8 +133,8 @@ static void crowd(void *arg)
 static int crowded(void *arg)
 {
 	(void)arg;
-	struct family family = { 0 };
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 2 };
+	struct family family = {0};
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 2};
 	int rc = moirai_executor_create(&family.ex, &attr);
 	if (rc < 0)
 		return rc;

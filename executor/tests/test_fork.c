@@ -41,7 +41,7 @@ static int refused(moirai_executor *ex, moirai_task *waiting)
 		return 8;
 	/* A pool of its own works. */
 	moirai_executor *own = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 2 };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 2};
 	if (moirai_executor_create(&own, &attr) != 0)
 		return 9;
 	if (moirai_spawn(own, NULL, nothing, NULL, &task) != 0 || moirai_task_join(task, NULL) != 0)
@@ -56,7 +56,7 @@ static void the_child_of_a_fork_is_refused(void)
 	if (MOIRAI_TSAN)
 		SKIP("ThreadSanitizer starts no threads after a fork");
 	moirai_executor *ex = pool_new(2);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &task) == 0);
 	CHECK(await_state(task, MOIRAI_TASK_PARKED));
@@ -91,8 +91,8 @@ static void a_task_may_fork_and_exit(void)
 {
 	if (MOIRAI_TSAN)
 		SKIP("ThreadSanitizer starts no threads after a fork");
-	struct gate gate = { 0 };
-	struct forking forking = { .ex = pool_new(2), .code = -2 };
+	struct gate gate = {0};
+	struct forking forking = {.ex = pool_new(2), .code = -2};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(forking.ex, NULL, gate_wait, &gate, &forking.waiting) == 0);
 	CHECK(await_state(forking.waiting, MOIRAI_TASK_PARKED));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a task asks for while it runs: yield, sleep, blocking calls; the same from a thread. */
+#include <moirai/core/observer.h>
+
 #include "support.h"
 
 static moirai_executor *pool; /* two workers */
@@ -25,7 +27,7 @@ static void take_turns(void *arg)
 static void yield_lets_others_run(void)
 {
 	moirai_executor *one = pool_new(1);
-	struct turns turns = { 0 };
+	struct turns turns = {0};
 	moirai_task *tasks[3];
 	for (int i = 0; i < 3; i++)
 		REQUIRE(moirai_spawn(one, NULL, take_turns, &turns, &tasks[i]) == 0);
@@ -33,7 +35,7 @@ static void yield_lets_others_run(void)
 		CHECK(moirai_task_join(tasks[i], NULL) == 0);
 	CHECK(turns.next == 600);
 	CHECK(turns.mine > 300); /* all but the tail, where one is alone */
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(one, &stats) == 0);
 	CHECK(stats.yields > 300);
 	CHECK(moirai_executor_destroy(one) == 0);
@@ -96,7 +98,7 @@ static void sleepers_wake_in_the_order_of_their_deadlines(void)
 	uint64_t base = moirai_deadline_after(20 * MOIRAI_MS);
 	for (unsigned i = 0; i < COUNT; i++) {
 		sleepers[i] = (struct sleeper){
-			.deadline = base + (i * 37 % COUNT) * MOIRAI_MS, .done = &done };
+			.deadline = base + (i * 37 % COUNT) * MOIRAI_MS, .done = &done};
 		REQUIRE(moirai_spawn(one, NULL, sleep_until, &sleepers[i], &tasks[i]) == 0);
 	}
 	for (unsigned i = 0; i < COUNT; i++)
@@ -116,9 +118,9 @@ static void beside_a_long_task(void *arg)
 static void a_long_task_delays_nobody_elses_deadline(void)
 {
 	/* The deadline stands in the wheel of a worker that is busy when it passes. */
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	uint32_t done = 0;
-	struct sleeper sleeper = { .deadline = moirai_deadline_after(10 * MOIRAI_MS), .done = &done };
+	struct sleeper sleeper = {.deadline = moirai_deadline_after(10 * MOIRAI_MS), .done = &done};
 	moirai_task *busy = NULL, *asleep = NULL;
 	REQUIRE(moirai_spawn(pool, NULL, sleep_until, &sleeper, &asleep) == 0);
 	CHECK(await_state(asleep, MOIRAI_TASK_PARKED) || done);
@@ -152,7 +154,7 @@ static void block_a_while(void *arg)
 
 static void check_blocking(moirai_executor *ex)
 {
-	struct outside outside = { .pool = ex };
+	struct outside outside = {.pool = ex};
 	CHECK(moirai_blocking(NULL, NULL) == -EINVAL);
 	for (int i = 0; i < 3; i++)
 		CHECK(moirai_blocking(block_a_while, &outside) == 0);
@@ -173,13 +175,13 @@ static void blocked_calls_do_not_stall_the_pool(void)
 {
 	enum { COUNT = 12 };
 	moirai_executor *ex = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 1, .blocking_max = 4 };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 1, .blocking_max = 4};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
-	struct outside outside = { .pool = ex };
+	struct outside outside = {.pool = ex};
 	moirai_task *tasks[COUNT];
 	for (int i = 0; i < COUNT; i++)
 		REQUIRE(moirai_spawn(ex, NULL, call_blocking, &outside, &tasks[i]) == 0);
-	struct gate open = { .open = 1 };
+	struct gate open = {.open = 1};
 	moirai_task *quick = NULL; /* runs beside them on the only worker */
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &open, &quick) == 0);
 	CHECK(moirai_task_join(quick, NULL) == 0);
@@ -188,7 +190,7 @@ static void blocked_calls_do_not_stall_the_pool(void)
 	CHECK(outside.calls == COUNT);
 	CHECK(outside.most <= 4);
 	CHECK(outside.most >= 2);
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(ex, &stats) == 0);
 	CHECK(stats.blocking == COUNT);
 	CHECK(stats.spares <= 4);
@@ -199,10 +201,10 @@ static void idle_spare_threads_end(void)
 {
 	moirai_executor *ex = NULL;
 	moirai_executor_attr attr = {
-		.size = sizeof(attr), .workers = 1, .blocking_idle_ns = 2 * MOIRAI_MS };
+		.size = sizeof(attr), .workers = 1, .blocking_idle_ns = 2 * MOIRAI_MS};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
-	struct outside outside = { .pool = ex };
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	struct outside outside = {.pool = ex};
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	for (int round = 0; round < 3; round++) {
 		moirai_task *task = NULL;
 		REQUIRE(moirai_spawn(ex, NULL, call_blocking, &outside, &task) == 0);
@@ -222,7 +224,7 @@ static void spawn_from_spare(void *arg)
 {
 	moirai_executor *ex = *(moirai_executor **)arg;
 	CHECK(moirai_executor_current() == NULL);
-	struct gate gate = { .open = 1 };
+	struct gate gate = {.open = 1};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &task) == 0);
 	CHECK(moirai_task_join(task, NULL) == 0);
@@ -291,6 +293,41 @@ static void a_task_knows_where_it_is(void)
 	CHECK(moirai_task_join(task, NULL) == 0);
 }
 
+/* --- observers --- */
+
+static uint32_t events[MOIRAI_EVENT_KINDS];
+
+static void note_event(void *self, moirai_event kind, const void *object, int worker)
+{
+	(void)object;
+	(void)worker;
+	moirai_fetch_add_relaxed(&((uint32_t *)self)[kind], 1u);
+}
+
+static void observers_hear_of_every_task(void)
+{
+	enum { COUNT = 100 };
+	moirai_observer observer = {.mask = MOIRAI_EVENT_ALL, .event = note_event, .self = events};
+	int rc = moirai_observer_attach(&observer);
+	if (rc == -ENOTSUP)
+		SKIP("built without observers");
+	REQUIRE(rc == 0);
+	struct gate gate = {.open = 1};
+	moirai_task *tasks[COUNT];
+	moirai_executor *ex = pool_new(2);
+	for (int i = 0; i < COUNT; i++)
+		REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &tasks[i]) == 0);
+	for (int i = 0; i < COUNT; i++)
+		CHECK(moirai_task_join(tasks[i], NULL) == 0);
+	CHECK(moirai_executor_destroy(ex) == 0);
+	CHECK(moirai_observer_detach(&observer) == 0);
+	CHECK(events[MOIRAI_EVENT_SPAWN] == COUNT);
+	CHECK(events[MOIRAI_EVENT_START] == COUNT);
+	CHECK(events[MOIRAI_EVENT_FINISH] == COUNT);
+	CHECK(events[MOIRAI_EVENT_WORKER_START] == 2);
+	CHECK(events[MOIRAI_EVENT_WORKER_STOP] == 2);
+}
+
 static void open_pool(void)
 {
 	pool = pool_new(2);
@@ -306,4 +343,4 @@ TAP_MAIN(TEST(open_pool), TEST(yield_lets_others_run), TEST(yield_alone_returns)
 	TEST(a_long_task_delays_nobody_elses_deadline), TEST(blocking_calls_the_function_once),
 	TEST(blocked_calls_do_not_stall_the_pool), TEST(idle_spare_threads_end),
 	TEST(a_blocking_call_may_use_its_pool), TEST(a_blocking_call_is_waited_for_after_a_cancel),
-	TEST(a_task_knows_where_it_is), TEST(close_pool))
+	TEST(a_task_knows_where_it_is), TEST(observers_hear_of_every_task), TEST(close_pool))

@@ -7,10 +7,10 @@
 static void many_tasks_park_at_once(void)
 {
 	moirai_executor *ex = pool_new(2);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	for (uint32_t i = 0; i < COUNT; i++)
 		REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, NULL) == 0);
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	uint64_t deadline = moirai_deadline_after(4 * PATIENCE_NS);
 	do {
 		moirai_os_sleep(5 * MOIRAI_MS);
@@ -52,14 +52,14 @@ static void many_tasks_park_on_words_of_their_own(void)
 static void many_sleepers_all_wake(void)
 {
 	moirai_executor *ex = pool_new(2);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task_attr attr = {
-		.size = sizeof(attr), .deadline_ns = moirai_deadline_after(200 * MOIRAI_MS) };
+		.size = sizeof(attr), .deadline_ns = moirai_deadline_after(200 * MOIRAI_MS)};
 	uint32_t count = COUNT / 10;
 	for (uint32_t i = 0; i < count; i++)
 		REQUIRE(moirai_spawn(ex, &attr, gate_wait, &gate, NULL) == 0);
 	CHECK(moirai_executor_drain(ex, MOIRAI_NEVER) == 0); /* their deadlines end them */
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(ex, &stats) == 0);
 	CHECK(gate.cancelled + stats.cancelled == count);
 	CHECK(moirai_executor_destroy(ex) == 0);

@@ -16,38 +16,38 @@ static void wrong_attributes_are_refused(void)
 {
 	moirai_executor *ex = NULL;
 	CHECK(moirai_executor_create(NULL, NULL) == -EINVAL);
-	moirai_executor_attr attr = { .workers = MOIRAI_EXECUTOR_WORKERS_MAX + 1 };
+	moirai_executor_attr attr = {.workers = MOIRAI_EXECUTOR_WORKERS_MAX + 1};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
-	attr = (moirai_executor_attr){ .stack_size_bytes = 1u << 30 };
+	attr = (moirai_executor_attr){.stack_size_bytes = 1u << 30};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
-	attr = (moirai_executor_attr){ .cpus_count = 1 };
+	attr = (moirai_executor_attr){.cpus_count = 1};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
-	attr = (moirai_executor_attr){ .tasks_max = UINT64_MAX };
+	attr = (moirai_executor_attr){.tasks_max = UINT64_MAX};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
-	attr = (moirai_executor_attr){ .blocking_max = UINT32_MAX };
+	attr = (moirai_executor_attr){.blocking_max = UINT32_MAX};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
-	attr = (moirai_executor_attr){ .size = 1 };
+	attr = (moirai_executor_attr){.size = 1};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
 	CHECK(ex == NULL);
 	CHECK(moirai_executor_destroy(NULL) == 0);
 	CHECK(moirai_executor_shutdown(NULL, MOIRAI_SHUTDOWN_DRAIN, 0) == -EINVAL);
 	CHECK(moirai_executor_drain(NULL, 0) == -EINVAL);
 	CHECK(moirai_executor_workers(NULL) == 0);
-	moirai_executor_stats stats = { 0 };
+	moirai_executor_stats stats = {0};
 	CHECK(moirai_executor_stats_get(NULL, &stats) == -EINVAL);
 }
 
 static void an_older_program_may_pass_a_shorter_struct(void)
 {
 	moirai_executor *ex = NULL;
-	moirai_executor_attr attr = { .size = 8, .workers = 3, .spin_rounds = UINT32_MAX };
+	moirai_executor_attr attr = {.size = 8, .workers = 3, .spin_rounds = UINT32_MAX};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
 	CHECK(moirai_executor_workers(ex) == 3);
 	CHECK(moirai_executor_destroy(ex) == 0);
 	struct {
 		moirai_executor_attr attr;
 		uint32_t later;
-	} newer = { .attr = { .size = sizeof(newer), .workers = 1 } };
+	} newer = {.attr = {.size = sizeof(newer), .workers = 1}};
 	REQUIRE(moirai_executor_create(&ex, &newer.attr) == 0);
 	CHECK(moirai_executor_destroy(ex) == 0);
 	newer.later = 1;
@@ -65,12 +65,21 @@ static void the_default_uses_what_the_process_may(void)
 static void every_attribute_is_accepted(void)
 {
 	moirai_executor *ex = NULL;
-	uint32_t cpus[] = { 0 };
-	moirai_executor_attr attr = {
-		.size = sizeof(attr), .workers = 2, .name = "a-long-name-of-a-pool", .cpus = cpus,
-		.cpus_count = 1, .stack_size_bytes = 100 * 1024, .tasks_max = 10000, .parked_max = 1000,
-		.blocking_max = 2, .spin_rounds = 5, .blocking_idle_ns = MOIRAI_MS, .nap_ns = MOIRAI_MS,
-		.lone_ns = MOIRAI_MS, .pay_ns = MOIRAI_MS };
+	uint32_t cpus[] = {0};
+	moirai_executor_attr attr = {.size = sizeof(attr),
+		.workers = 2,
+		.name = "a-long-name-of-a-pool",
+		.cpus = cpus,
+		.cpus_count = 1,
+		.stack_size_bytes = 100 * 1024,
+		.tasks_max = 10000,
+		.parked_max = 1000,
+		.blocking_max = 2,
+		.spin_rounds = 5,
+		.blocking_idle_ns = MOIRAI_MS,
+		.nap_ns = MOIRAI_MS,
+		.lone_ns = MOIRAI_MS,
+		.pay_ns = MOIRAI_MS};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
 	uint32_t ran = 0;
 	for (int i = 0; i < 100; i++)
@@ -83,9 +92,9 @@ static void every_attribute_is_accepted(void)
 static void the_limit_of_tasks_is_an_error(void)
 {
 	moirai_executor *ex = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 1, .tasks_max = 1023 };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 1, .tasks_max = 1023};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	int accepted = 0, rc = 0;
 	while ((rc = moirai_spawn(ex, NULL, gate_wait, &gate, NULL)) == 0 && accepted < 5000)
 		accepted++;
@@ -101,12 +110,12 @@ static void the_limit_of_tasks_is_an_error(void)
 static void the_limit_of_stacks_only_delays(void)
 {
 	moirai_executor *ex = NULL;
-	moirai_executor_attr attr = { .size = sizeof(attr), .workers = 2, .parked_max = 64 };
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 2, .parked_max = 64};
 	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
 	uint32_t slept = 0;
 	for (int i = 0; i < 500; i++)
 		CHECK(moirai_spawn(ex, NULL, count, &slept, NULL) == 0);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	for (int i = 0; i < 40; i++)
 		CHECK(moirai_spawn(ex, NULL, gate_wait, &gate, NULL) == 0);
 	CHECK(await_count(&gate.waiting, 40));
@@ -140,7 +149,8 @@ static void drain_waits_for_what_tasks_spawn(void)
 		moirai_executor *ex = pool_new(workers);
 		for (int round = 0; round < 10; round++) {
 			leaves = 0;
-			REQUIRE(moirai_spawn(ex, NULL, tree, (void *)((uintptr_t)&leaves | 8), NULL) == 0);
+			REQUIRE(moirai_spawn(ex, NULL, tree, (void *)((uintptr_t)&leaves | 8),
+					NULL) == 0);
 			CHECK(moirai_executor_drain(ex, MOIRAI_NEVER) == 0);
 			CHECK(leaves == 256);
 			CHECK(moirai_executor_drain(ex, 0) == 0); /* nothing left: no wait */
@@ -155,7 +165,7 @@ static void drain_waits_for_what_tasks_spawn(void)
 static void drain_keeps_its_deadline(void)
 {
 	moirai_executor *ex = pool_new(2);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, NULL) == 0);
 	CHECK(moirai_executor_drain(ex, moirai_deadline_after(3 * MOIRAI_MS)) == -ETIMEDOUT);
 	CHECK(moirai_executor_drain(ex, 0) == -ETIMEDOUT);
@@ -214,7 +224,7 @@ static void shutdown_ends_every_wait(void)
 	for (unsigned workers = 1; workers <= 4; workers *= 2) {
 		enum { COUNT = 500 };
 		moirai_executor *ex = pool_new(workers);
-		struct tally tally = { 0 };
+		struct tally tally = {0};
 		for (int i = 0; i < COUNT; i++)
 			REQUIRE(moirai_spawn(ex, NULL, wait_for_the_end, &tally, NULL) == 0);
 		CHECK(await_count(&tally.ready, COUNT));
@@ -238,7 +248,7 @@ static void shutdown_completes_what_never_ran(void)
 {
 	enum { COUNT = 100 };
 	moirai_executor *ex = pool_new(1);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	uint32_t ran = 0;
 	moirai_task *tasks[COUNT], *holder = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, hold_worker, &gate, &holder) == 0);
@@ -252,9 +262,10 @@ static void shutdown_completes_what_never_ran(void)
 		CHECK(moirai_task_join(tasks[i], NULL) == -ECANCELED); /* joiners wake */
 	CHECK(moirai_task_join(holder, NULL) == 0);
 	CHECK(moirai_executor_shutdown(ex, MOIRAI_SHUTDOWN_CANCEL, MOIRAI_NEVER) == 0);
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(ex, &stats) == 0);
-	CHECK(stats.spawned == COUNT + 1 && stats.finished == COUNT + 1 && stats.cancelled == COUNT);
+	CHECK(stats.spawned == COUNT + 1 && stats.finished == COUNT + 1 &&
+		stats.cancelled == COUNT);
 	CHECK(moirai_executor_destroy(ex) == 0);
 	CHECK(ran == 0);
 }
@@ -283,7 +294,7 @@ static void use_other_pool(void *arg)
 static void pools_do_not_know_each_other(void)
 {
 	moirai_executor *a = pool_new(1), *b = pool_new(2);
-	struct two_pools ab = { .other = b }, ba = { .other = a };
+	struct two_pools ab = {.other = b}, ba = {.other = a};
 	moirai_task *in_a = NULL, *in_b = NULL;
 	REQUIRE(moirai_spawn(a, NULL, use_other_pool, &ab, &in_a) == 0);
 	REQUIRE(moirai_spawn(b, NULL, use_other_pool, &ba, &in_b) == 0);
@@ -332,17 +343,18 @@ static void threads_come_and_go(void)
 	enum { THREADS = 8, ROUNDS = 12 };
 	moirai_executor *ex = pool_new(2);
 	uint32_t ran = 0;
-	struct foreign foreign = { .ex = ex, .ran = &ran };
+	struct foreign foreign = {.ex = ex, .ran = &ran};
 	for (int round = 0; round < ROUNDS; round++) {
 		moirai_os_thread threads[THREADS];
 		for (int i = 0; i < THREADS; i++)
-			REQUIRE(moirai_os_thread_create(&threads[i], NULL, foreign_thread, &foreign) == 0);
+			REQUIRE(moirai_os_thread_create(
+					&threads[i], NULL, foreign_thread, &foreign) == 0);
 		for (int i = 0; i < THREADS; i++)
 			CHECK(moirai_os_thread_join(threads[i]) == 0);
 	}
 	CHECK(moirai_executor_drain(ex, MOIRAI_NEVER) == 0);
 	CHECK(ran == THREADS * ROUNDS * 21);
-	moirai_executor_stats stats = { .size = sizeof(stats) };
+	moirai_executor_stats stats = {.size = sizeof(stats)};
 	CHECK(moirai_executor_stats_get(ex, &stats) == 0);
 	CHECK(stats.cells <= 1023 * (THREADS + 2)); /* records are adopted, not made anew */
 	CHECK(moirai_executor_destroy(ex) == 0);
@@ -370,16 +382,19 @@ static void spawn_until_refused(void *arg)
 static void nothing_accepted_is_lost_at_shutdown(void)
 {
 	for (int round = 0; round < (HEAVY ? 10 : 40); round++) {
-		struct closing closing = { .ex = pool_new(2) };
+		struct closing closing = {.ex = pool_new(2)};
 		moirai_os_thread threads[3];
 		for (int i = 0; i < 3; i++)
-			REQUIRE(moirai_os_thread_create(&threads[i], NULL, spawn_until_refused, &closing) == 0);
+			REQUIRE(moirai_os_thread_create(
+					&threads[i], NULL, spawn_until_refused, &closing) == 0);
 		moirai_os_sleep((uint64_t)(round % 7) * 50 * MOIRAI_US);
-		CHECK(moirai_executor_shutdown(closing.ex, MOIRAI_SHUTDOWN_DRAIN, MOIRAI_NEVER) == 0);
+		CHECK(moirai_executor_shutdown(closing.ex, MOIRAI_SHUTDOWN_DRAIN, MOIRAI_NEVER) ==
+			0);
 		uint32_t ran = moirai_load_acquire(&closing.ran);
 		for (int i = 0; i < 3; i++)
 			CHECK(moirai_os_thread_join(threads[i]) == 0);
-		CHECK(closing.accepted == ran); /* nothing was accepted after the shutdown's return */
+		CHECK(closing.accepted ==
+			ran); /* nothing was accepted after the shutdown's return */
 		CHECK(closing.ran == ran);
 		CHECK(moirai_executor_destroy(closing.ex) == 0);
 	}
@@ -393,7 +408,7 @@ static void an_idle_pool_sleeps(void)
 		CHECK(moirai_spawn(ex, NULL, count, &ran, NULL) == 0);
 	CHECK(moirai_executor_drain(ex, MOIRAI_NEVER) == 0);
 	moirai_os_sleep(50 * MOIRAI_MS); /* time to fall asleep */
-	moirai_executor_stats before = { .size = sizeof(before) }, after = before;
+	moirai_executor_stats before = {.size = sizeof(before)}, after = before;
 	CHECK(moirai_executor_stats_get(ex, &before) == 0);
 	moirai_os_sleep(200 * MOIRAI_MS);
 	CHECK(moirai_executor_stats_get(ex, &after) == 0);
@@ -409,7 +424,7 @@ static void an_idle_pool_sleeps(void)
 static void the_pool_speaks_the_interfaces_of_core(void)
 {
 	moirai_executor *ex = pool_new(2);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	moirai_task_state state;
 	CHECK(ex->control->workers(ex) == 2);

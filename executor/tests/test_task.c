@@ -43,12 +43,13 @@ static void join_hands_over_the_result(void)
 
 static void check_wait(moirai_executor *ex)
 {
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &task) == 0);
 	CHECK(moirai_task_try_join(task, NULL) == -EAGAIN);
 	CHECK(moirai_task_join_until(task, NULL, 0) == -ETIMEDOUT);
-	CHECK(moirai_task_join_until(task, NULL, moirai_deadline_after(2 * MOIRAI_MS)) == -ETIMEDOUT);
+	CHECK(moirai_task_join_until(task, NULL, moirai_deadline_after(2 * MOIRAI_MS)) ==
+		-ETIMEDOUT);
 	CHECK(moirai_task_wait_until(task, moirai_deadline_after(MOIRAI_MS)) == -ETIMEDOUT);
 	gate_open(&gate);
 	CHECK(moirai_task_wait_until(task, MOIRAI_NEVER) == 0);
@@ -154,11 +155,11 @@ static void wrong_arguments_are_refused(void)
 	moirai_task *const before = task;
 	CHECK(moirai_spawn(NULL, NULL, nothing, NULL, &task) == -EINVAL);
 	CHECK(moirai_spawn(pool, NULL, NULL, NULL, &task) == -EINVAL);
-	moirai_task_attr attr = { .size = sizeof(attr), .priority = 3 };
+	moirai_task_attr attr = {.size = sizeof(attr), .priority = 3};
 	CHECK(moirai_spawn(pool, &attr, nothing, NULL, &task) == -EINVAL);
-	attr = (moirai_task_attr){ .size = sizeof(attr), .flags = 1u << 31 };
+	attr = (moirai_task_attr){.size = sizeof(attr), .flags = 1u << 31};
 	CHECK(moirai_spawn(pool, &attr, nothing, NULL, &task) < 0);
-	char big[MOIRAI_TASK_PAYLOAD_MAX + 1] = { 0 };
+	char big[MOIRAI_TASK_PAYLOAD_MAX + 1] = {0};
 	CHECK(moirai_spawn_copy(pool, NULL, nothing, big, sizeof(big), &task) == -EINVAL);
 	CHECK(moirai_spawn_copy(pool, NULL, nothing, NULL, 1, &task) == -EINVAL);
 	CHECK(moirai_spawn_copy(pool, NULL, NULL, big, 1, &task) == -EINVAL);
@@ -176,12 +177,12 @@ static void wrong_arguments_are_refused(void)
 
 static void check_detach(moirai_executor *ex)
 {
-	uint32_t ran[3] = { 0 };
+	uint32_t ran[3] = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, set_flag, &ran[0], NULL) == 0);
 	REQUIRE(moirai_spawn(ex, NULL, set_flag, &ran[1], &task) == 0);
 	CHECK(moirai_task_detach(task) == 0);
-	moirai_task_attr attr = { .size = sizeof(attr), .flags = MOIRAI_TASK_DETACHED };
+	moirai_task_attr attr = {.size = sizeof(attr), .flags = MOIRAI_TASK_DETACHED};
 	task = NULL;
 	REQUIRE(moirai_spawn(ex, &attr, set_flag, &ran[2], &task) == 0);
 	CHECK(task == NULL);
@@ -217,9 +218,9 @@ static void check_payload(moirai_executor *ex)
 {
 	uint32_t sum = 0;
 	moirai_task *tasks[10];
-	moirai_task_attr named = { .size = sizeof(named), .name = "payload" };
+	moirai_task_attr named = {.size = sizeof(named), .name = "payload"};
 	for (unsigned i = 0; i < 10; i++) {
-		struct payload payload = { .a = i, .b = 100 * i, .sum = &sum };
+		struct payload payload = {.a = i, .b = 100 * i, .sum = &sum};
 		REQUIRE(moirai_spawn_copy(ex, i % 2 ? &named : NULL, add_payload, &payload,
 				sizeof(payload), &tasks[i]) == 0);
 	}
@@ -257,7 +258,7 @@ static void check_attributes(moirai_executor *ex)
 		.user = &user,
 		.trace_id = 77,
 	};
-	moirai_ctx ctx = { 0 };
+	moirai_ctx ctx = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, &attr, describe, &ctx, &task) == 0);
 	moirai_task_id id = moirai_task_id_of(task);
@@ -330,8 +331,8 @@ static void spawn_five(void *arg)
 	struct ordered ordered[5];
 	for (int i = 0; i < 5; i++) {
 		int priority = (i * 3) % 5 - 2;
-		ordered[i] = (struct ordered){ .order = order, .priority = priority };
-		moirai_task_attr attr = { .size = sizeof(attr), .priority = priority };
+		ordered[i] = (struct ordered){.order = order, .priority = priority};
+		moirai_task_attr attr = {.size = sizeof(attr), .priority = priority};
 		REQUIRE(moirai_spawn(moirai_executor_current(), &attr, note_order, &ordered[i],
 				&tasks[i]) == 0);
 	}
@@ -344,7 +345,7 @@ static void urgent_tasks_run_first(void)
 {
 	/* The 64th pick looks elsewhere on purpose; five picks of a fresh worker are not there yet. */
 	moirai_executor *one = pool_new(1);
-	struct order order = { 0 };
+	struct order order = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(one, NULL, spawn_five, &order, &task) == 0);
 	CHECK(moirai_task_join(task, NULL) == 0);
@@ -377,7 +378,7 @@ static void pinned_tasks_stay_on_their_worker(void)
 	moirai_executor *four = pool_new(4);
 	uint32_t moved = 0;
 	moirai_task *tasks[COUNT];
-	moirai_task_attr attr = { .size = sizeof(attr), .flags = MOIRAI_TASK_PINNED };
+	moirai_task_attr attr = {.size = sizeof(attr), .flags = MOIRAI_TASK_PINNED};
 	for (int i = 0; i < COUNT; i++)
 		REQUIRE(moirai_spawn(four, &attr, stay, &moved, &tasks[i]) == 0);
 	for (int i = 0; i < COUNT; i++)
@@ -390,12 +391,12 @@ static void pinned_tasks_stay_on_their_worker(void)
 
 static void check_cancel_parked(moirai_executor *ex)
 {
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, &task) == 0);
 	CHECK(await_state(task, MOIRAI_TASK_PARKED));
 	CHECK(moirai_task_cancel(task) == 0);
-	CHECK(moirai_task_cancel(task) == 0); /* once more changes nothing */
+	CHECK(moirai_task_cancel(task) == 0);     /* once more changes nothing */
 	CHECK(moirai_task_join(task, NULL) == 0); /* it ran to its end */
 	CHECK(gate.cancelled == 1 && gate.passed == 0);
 }
@@ -416,7 +417,7 @@ static void hold_worker(void *arg)
 static void cancel_keeps_a_queued_task_from_running(void)
 {
 	moirai_executor *one = pool_new(1);
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	uint32_t ran = 0;
 	moirai_task *holder = NULL, *queued = NULL, *forgotten = NULL;
 	REQUIRE(moirai_spawn(one, NULL, hold_worker, &gate, &holder) == 0);
@@ -463,7 +464,7 @@ static void see_cancel(void *arg)
 
 static void cancel_of_a_running_task_is_seen_at_its_next_wait(void)
 {
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(pool, NULL, see_cancel, &gate, &task) == 0);
 	CHECK(await_count(&gate.waiting, 1));
@@ -496,7 +497,8 @@ static void join_a_waiter(void *arg)
 {
 	struct family *family = arg;
 	moirai_task *child = NULL;
-	REQUIRE(moirai_spawn(moirai_executor_current(), NULL, gate_wait, &family->gate, &child) == 0);
+	REQUIRE(moirai_spawn(moirai_executor_current(), NULL, gate_wait, &family->gate, &child) ==
+		0);
 	/* With a deadline the child is not called on our stack. */
 	family->rc = moirai_task_join_until(child, NULL, moirai_deadline_after(1000 * MOIRAI_S));
 	gate_open(&family->gate);
@@ -507,7 +509,7 @@ static void join_a_waiter(void *arg)
 
 static void a_cancelled_joiner_keeps_its_handle(void)
 {
-	struct family family = { 0 };
+	struct family family = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(pool, NULL, join_a_waiter, &family, &task) == 0);
 	CHECK(await_count(&family.gate.waiting, 1));
@@ -531,7 +533,7 @@ static void join_in_place(void *arg)
 
 static void cancel_reaches_a_child_called_in_place(void)
 {
-	struct gate gate = { 0 };
+	struct gate gate = {0};
 	moirai_task *task = NULL;
 	REQUIRE(moirai_spawn(pool, NULL, join_in_place, &gate, &task) == 0);
 	CHECK(await_count(&gate.waiting, 1));
@@ -576,8 +578,8 @@ static void check_token(moirai_executor *ex)
 {
 	moirai_cancel *token = NULL;
 	REQUIRE(moirai_cancel_create(&token, NULL) == 0);
-	moirai_task_attr attr = { .size = sizeof(attr), .cancel = token };
-	int rc[3] = { 0 };
+	moirai_task_attr attr = {.size = sizeof(attr), .cancel = token};
+	int rc[3] = {0};
 	moirai_task *tasks[3];
 	for (int i = 0; i < 3; i++) {
 		REQUIRE(moirai_spawn(ex, &attr, wait_for_cancel, &rc[i], &tasks[i]) == 0);
@@ -612,12 +614,14 @@ static void close_pool(void)
 
 TAP_MAIN(TEST(open_pool), TEST(join_hands_over_the_result),
 	TEST(join_with_a_deadline_leaves_the_handle_valid), TEST(many_tasks_joined_in_both_orders),
-	TEST(nested_joins_do_not_overflow_the_stack), TEST(a_child_called_in_place_may_yield_and_park),
-	TEST(a_task_cannot_join_itself), TEST(wrong_arguments_are_refused), TEST(detached_tasks_run),
+	TEST(nested_joins_do_not_overflow_the_stack),
+	TEST(a_child_called_in_place_may_yield_and_park), TEST(a_task_cannot_join_itself),
+	TEST(wrong_arguments_are_refused), TEST(detached_tasks_run),
 	TEST(small_arguments_travel_in_the_cell), TEST(attributes_reach_the_task),
 	TEST(ids_differ_while_handles_live), TEST(urgent_tasks_run_first),
 	TEST(pinned_tasks_stay_on_their_worker), TEST(cancel_ends_the_wait_of_a_parked_task),
 	TEST(cancel_keeps_a_queued_task_from_running),
-	TEST(cancel_of_a_running_task_is_seen_at_its_next_wait), TEST(cancel_of_a_finished_task_says_so),
-	TEST(a_cancelled_joiner_keeps_its_handle), TEST(cancel_reaches_a_child_called_in_place),
-	TEST(a_deadline_cancels_the_task), TEST(a_token_cancels_its_tasks), TEST(close_pool))
+	TEST(cancel_of_a_running_task_is_seen_at_its_next_wait),
+	TEST(cancel_of_a_finished_task_says_so), TEST(a_cancelled_joiner_keeps_its_handle),
+	TEST(cancel_reaches_a_child_called_in_place), TEST(a_deadline_cancels_the_task),
+	TEST(a_token_cancels_its_tasks), TEST(close_pool))

@@ -19,24 +19,24 @@
 MOIRAI_BEGIN_DECLS
 
 /* Limits and defaults; each is an attribute, 0 in the attribute means the default. */
-#define MOIRAI_EXECUTOR_WORKERS_MAX     1024            /* worker ids are 10 bits of a task's id */
-#define MOIRAI_EXECUTOR_TASKS_MAX       (1ull << 26)    /* live tasks: 4 GiB of cells */
-#define MOIRAI_EXECUTOR_BLOCKING_MAX    64              /* spare threads for moirai_blocking */
+#define MOIRAI_EXECUTOR_WORKERS_MAX      1024           /* worker ids are 10 bits of a task's id */
+#define MOIRAI_EXECUTOR_TASKS_MAX        (1ull << 26)   /* live tasks: 4 GiB of cells */
+#define MOIRAI_EXECUTOR_BLOCKING_MAX     64             /* spare threads for moirai_blocking */
 #define MOIRAI_EXECUTOR_BLOCKING_IDLE_NS (5 * MOIRAI_S) /* then an idle spare thread ends */
-#define MOIRAI_EXECUTOR_STACK_BYTES     (64 * 1024)     /* of a task, guard included */
+#define MOIRAI_EXECUTOR_STACK_BYTES      (64 * 1024)    /* of a task, guard included */
 
 /* How to build a pool. All-zero is the default; set `size` to sizeof(moirai_executor_attr). */
 typedef struct moirai_executor_attr {
-	uint32_t size;             /* sizeof this struct, for binary compatibility; 0: this version */
-	uint32_t workers;          /* threads that run tasks; 0: moirai_os_cpus_usable() */
-	const char *name;          /* copied; threads are called NAME-0, ...; NULL: "moirai" */
-	const uint32_t *cpus;      /* worker i is bound to cpus[i % cpus_count]; NULL: unbound */
+	uint32_t size;        /* sizeof this struct, for binary compatibility; 0: this version */
+	uint32_t workers;     /* threads that run tasks; 0: moirai_os_cpus_usable() */
+	const char *name;     /* copied; threads are called NAME-0, ...; NULL: "moirai" */
+	const uint32_t *cpus; /* worker i is bound to cpus[i % cpus_count]; NULL: unbound */
 	uint32_t cpus_count;
 	uint32_t stack_size_bytes; /* of a task: rounded up to a class (16K, 64K, 256K, 1M) */
 	uint64_t tasks_max;        /* live tasks; beyond it spawn returns -EAGAIN */
-	uint64_t parked_max;       /* stacks, that is tasks parked at once; 0: what the system allows */
-	uint32_t blocking_max;     /* spare threads for moirai_blocking() */
-	uint32_t spin_rounds;      /* looks of an idle worker before it sleeps */
+	uint64_t parked_max;   /* stacks, that is tasks parked at once; 0: what the system allows */
+	uint32_t blocking_max; /* spare threads for moirai_blocking() */
+	uint32_t spin_rounds;  /* looks of an idle worker before it sleeps */
 	uint64_t blocking_idle_ns; /* after so long a spare thread without work ends */
 	uint64_t nap_ns;           /* sleep between two looks of the one watching worker */
 	uint64_t lone_ns;          /* a worker's only item may be stolen after so long */
@@ -104,7 +104,7 @@ MOIRAI_API int moirai_executor_worker(void);
 
 /* What a pool has done since its creation. Sums over the workers, approximate while it runs. */
 typedef struct moirai_executor_stats {
-	uint32_t size;      /* in: sizeof this struct, or 0 */
+	uint32_t size; /* in: sizeof this struct, or 0 */
 	uint32_t workers;
 	uint64_t spawned;   /* tasks accepted */
 	uint64_t finished;  /* tasks completed, cancelled ones included */
