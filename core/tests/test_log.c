@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define MOIRAI_LOG_COMPONENT "test"
+#define MOIRAI_LOG_FLOOR MOIRAI_LOG_TRACE /* whatever the library was built with */
 #include <moirai/core/log.h>
 
 #include <errno.h>
