@@ -52,7 +52,8 @@ static int chunk_add(struct slab *slab)
 	size_t usable = (CHUNK_BYTES - sizeof(struct chunk)) / class->size_bytes;
 	/* relaxed: a count; nothing is published by it. */
 	uint64_t before = moirai_fetch_add_relaxed(&class->cells, usable);
-	if (before + usable > class->cells_max) {
+	/* Each slab gets its first chunk, or one thread would hold all there is for the others. */
+	if (slab->chunks != NULL && before + usable > class->cells_max) {
 		moirai_fetch_sub_relaxed(&class->cells, usable);
 		return -EAGAIN;
 	}

@@ -96,7 +96,7 @@ static int context_prepare(
 	struct fiber *fresh = fiber_fresh(worker);
 	if (MOIRAI_UNLIKELY(fresh == NULL)) {
 		if (item)
-			loop_queue(worker, item);
+			loop_put_back(worker, item);
 		if (deadline_ns != MOIRAI_NEVER)
 			timers_disarm(&fiber->deadline);
 		return unable(deadline_ns);
@@ -116,7 +116,7 @@ static void context_abandon(struct moirai__context *context, struct moirai__wait
 		return_stack(worker, worker->successor);
 	worker->handed = 0;
 	if (item)
-		loop_queue(worker, item);
+		loop_put_back(worker, item);
 	if (worker->current->deadline.home != NULL)
 		timers_disarm(&worker->current->deadline);
 }
@@ -192,23 +192,25 @@ static void mail(struct fiber *fiber)
 
 uintptr_t fiber_mail(struct worker *worker)
 {
-	if (MOIRAI_LIKELY(moirai_load_relaxed(&worker->mailbox) == NULL))
-		return 0;
-	/* acquire: pairs with the release in mail(). */
-	struct fiber *list = moirai_exchange_acquire(&worker->mailbox, NULL);
-	if (list == NULL)
-		return 0;
-	/* The rest goes back: it must not lie where others steal. */
-	for (struct fiber *fiber = (struct fiber *)list->base.next, *next; fiber; fiber = next) {
-		next = (struct fiber *)fiber->base.next;
-		mail_push(worker, fiber);
+	if (MOIRAI_LIKELY(worker->mail == NULL)) {
+		if (MOIRAI_LIKELY(moirai_load_relaxed(&worker->mailbox) == NULL))
+			return 0;
+		/* acquire: pairs with the release in mail_push(). The youngest comes first: turn it round. */
+		struct fiber *list = moirai_exchange_acquire(&worker->mailbox, NULL);
+		for (struct fiber *next; list != NULL; list = next) {
+			next = (struct fiber *)list->base.next;
+			fiber_mail_back(worker, list);
+		}
 	}
-	return fiber_item(list);
+	struct fiber *first = worker->mail;
+	worker->mail = (struct fiber *)first->base.next;
+	return fiber_item(first);
 }
 
 void fiber_mail_back(struct worker *worker, struct fiber *fiber)
 {
-	mail_push(worker, fiber);
+	fiber->base.next = (uintptr_t)worker->mail;
+	worker->mail = fiber;
 }
 
 void fiber_ready(moirai__parker *parker)

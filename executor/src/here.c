@@ -20,12 +20,6 @@ static MOIRAI_ALWAYS_INLINE void prefetch(uintptr_t near_item, uintptr_t far_ite
 	__builtin_prefetch(item_fiber(far_item));
 }
 
-/* Gives up a successor that was picked for nothing. */
-static void put_back(struct worker *worker, uintptr_t item)
-{
-	loop_queue(worker, item);
-}
-
 static MOIRAI_NOINLINE void yield_slow(struct worker *worker, struct fiber *fiber)
 {
 	uintptr_t item = loop_pick(worker);
@@ -34,7 +28,7 @@ static MOIRAI_NOINLINE void yield_slow(struct worker *worker, struct fiber *fibe
 	if (!item)
 		return;
 	if (!fiber->pinned && moirai__yield_queue_reserve(&worker->queues.yielded_, 1) < 0) {
-		put_back(worker, item);
+		loop_put_back(worker, item);
 		return;
 	}
 	struct fiber *to;
@@ -43,7 +37,7 @@ static MOIRAI_NOINLINE void yield_slow(struct worker *worker, struct fiber *fibe
 	} else {
 		to = fiber_fresh(worker);
 		if (to == NULL) {
-			put_back(worker, item);
+			loop_put_back(worker, item);
 			return;
 		}
 		worker->handed = item;

@@ -104,6 +104,13 @@ void loop_queue(struct worker *worker, uintptr_t item)
 		moirai__injector_ready(&worker->pool->injector, item);
 }
 
+void loop_put_back(struct worker *worker, uintptr_t item)
+{
+	loop_queue(worker, item);
+	/* A sleeper may have looked while it was in our hands. */
+	moirai__idle_notify(&worker->pool->idle);
+}
+
 /* --- what the scheduler asks --- */
 
 /* Fires the wheels of all workers: one may sit in a long task. */
@@ -140,9 +147,18 @@ uintptr_t loop_elsewhere(void *arg)
 		if (other != own)
 			timers_fire(worker, other, now);
 	}
-	uintptr_t item = fiber_mail(worker);
-	return item ? item
-		    : moirai__queues_drain(&worker->queues, &pool->injector, pool->worker_count);
+	/* In turns: pinned tasks that yield to one another would keep the injector out for ever. */
+	worker->mail_turn = !worker->mail_turn;
+	uintptr_t item = worker->mail_turn ? fiber_mail(worker) : 0;
+	if (item)
+		return item;
+	item = moirai__queues_drain(&worker->queues, &pool->injector, pool->worker_count);
+	/* A sleeper may have looked while the batch was in our hands. */
+	if (item)
+		moirai__idle_notify(&pool->idle);
+	else if (!worker->mail_turn)
+		item = fiber_mail(worker);
+	return item;
 }
 
 static bool search_extra(void *arg, uint64_t now_ns, bool *pending)
@@ -160,8 +176,9 @@ static bool search_any(void *arg)
 {
 	struct worker *worker = arg;
 	struct pool *pool = worker->pool;
-	/* acquire: pairs with the release in mail(). */
-	if (moirai_load_acquire(&worker->mailbox) != NULL || moirai__injector_any(&pool->injector))
+	/* acquire: pairs with the release in mail_push(). */
+	if (worker->mail != NULL || moirai_load_acquire(&worker->mailbox) != NULL ||
+		moirai__injector_any(&pool->injector))
 		return true;
 	for (uint32_t i = 0; i < pool->worker_count; i++)
 		if (moirai__queues_any(&pool->workers[i].queues))

@@ -182,7 +182,9 @@ struct worker {
 	struct moirai__search search;
 	struct moirai__victim *victims;
 	struct timers timers;
-	struct fiber *mailbox; /* atomic: pinned fibers made ready by others */
+	struct fiber *mailbox; /* atomic: pinned fibers made ready by others, the youngest first */
+	bool mail_turn;        /* the mail has the next look elsewhere, or else the injector */
+	struct fiber *mail;    /* what was taken out of it, the oldest first; owner only */
 	struct fiber native;   /* the thread's own stack */
 	struct moirai__overflow_thread overflow;
 	moirai_os_thread thread;
@@ -301,6 +303,8 @@ uintptr_t loop_pick(struct worker *worker);
 uintptr_t loop_elsewhere(void *worker);
 /* Queues an item on the worker that calls; cannot fail. */
 void loop_queue(struct worker *worker, uintptr_t item);
+/* The same for an item that was picked for nothing. */
+void loop_put_back(struct worker *worker, uintptr_t item);
 extern const struct moirai__search_ops loop_search_ops;
 
 /* --- fiber.c --- */
@@ -311,7 +315,7 @@ bool fiber_cancelled(moirai__parker *parker);
 void fiber_ready(moirai__parker *parker);
 /* A stack that is prepared to run the loop, or NULL. */
 struct fiber *fiber_fresh(struct worker *worker);
-/* Takes pinned fibers out of the own mailbox and queues all but one. */
+/* The pinned fiber that has waited longest in the own mailbox, 0 if there is none. */
 uintptr_t fiber_mail(struct worker *worker);
 /* A pinned fiber that was picked for nothing. By its own worker. */
 void fiber_mail_back(struct worker *worker, struct fiber *fiber);

@@ -88,7 +88,8 @@ static MOIRAI_NOINLINE struct moirai_task *make(
 static void unmake(struct slab *cells, struct slab *sides, struct moirai_task *task)
 {
 	if (task->flags & TASK_SIDE) {
-		side_disarm(task);
+		side_disarm(task);    /* may park: */
+		cells = sides = NULL; /* they may be another worker's now */
 		cell_put(sides, &task->side->cell);
 	}
 	cell_put(cells, &task->cell);

@@ -56,8 +56,10 @@ MOIRAI_NOINLINE void task_put_slow(struct worker *worker, struct moirai_task *ta
 
 void task_finish(struct worker *worker, struct moirai_task *task, uint32_t bits)
 {
-	if (MOIRAI_UNLIKELY(task->flags & TASK_SIDE))
-		side_disarm(task);
+	if (MOIRAI_UNLIKELY(task->flags & TASK_SIDE)) {
+		side_disarm(task);      /* parks while its token's callback runs elsewhere: */
+		worker = worker_self(); /* this may be another worker now */
+	}
 	MOIRAI_OBSERVE(MOIRAI_EVENT_FINISH, task);
 	if (task->flags & TASK_NO_HANDLE) {
 		task_put(worker, task);

@@ -92,6 +92,7 @@ void worker_main(void *arg)
 	moirai_unpark(&pool->started, 1);
 
 	fiber_switch(worker, &worker->native, first);
+	worker->successor = NULL; /* the last park's: it lies in some cache */
 
 	MOIRAI_OBSERVE(MOIRAI_EVENT_WORKER_STOP, worker);
 	moirai__context_set(NULL);

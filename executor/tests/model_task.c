@@ -117,6 +117,11 @@ void fiber_mail_back(struct worker *w, struct fiber *f)
 {
 	(void)w, (void)f;
 }
+bool moirai__idle_notify_slow(struct moirai__idle *idle)
+{
+	(void)idle;
+	return false;
+}
 uintptr_t fiber_mail(struct worker *w)
 {
 	(void)w;
