@@ -27,6 +27,8 @@
 #define SPIN_ROUNDS_MAX  100000
 #define BLOCKING_LIMIT   4096
 /* A worker's own stack holds two frames; sanitizers put more on it. */
+/* An attribute of some later version may be larger than ours, within reason: we look at all of it. */
+#define ATTR_SIZE_MAX 4096
 #define WORKER_STACK_BYTES (MOIRAI_ASAN || MOIRAI_TSAN ? 0 : (size_t)128 * 1024)
 
 static unsigned item_level(uintptr_t item)
@@ -47,7 +49,7 @@ static int read_attr(moirai_executor_attr *out, const moirai_executor_attr *attr
 	memset(out, 0, sizeof(*out));
 	if (attr != NULL) {
 		size_t size = attr->size != 0 ? attr->size : sizeof(*attr);
-		if (size < sizeof(attr->size) + sizeof(attr->workers))
+		if (size < sizeof(attr->size) + sizeof(attr->workers) || size > ATTR_SIZE_MAX)
 			return -EINVAL;
 		for (size_t i = sizeof(*out); i < size; i++)
 			if (((const unsigned char *)attr)[i] != 0)

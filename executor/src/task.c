@@ -310,7 +310,7 @@ size_t moirai_task_name(const moirai_task *task, char *buffer, size_t size_bytes
 {
 	const char *name = task != NULL && task->flags & TASK_SIDE ? task->side->name : "";
 	size_t length = strlen(name);
-	if (size_bytes > 0) {
+	if (buffer != NULL && size_bytes > 0) {
 		size_t copied = length < size_bytes ? length : size_bytes - 1;
 		memcpy(buffer, name, copied);
 		buffer[copied] = 0;

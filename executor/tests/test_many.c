@@ -33,6 +33,21 @@ static void wait_own_word(void *arg)
 		CHECK(moirai_park(word, 0, MOIRAI_NEVER) != -ECANCELED);
 }
 
+/* Stacks go round between caches, spills and the pool: each must be in one place only. */
+static void pools_that_parked_are_destroyed_again_and_again(void)
+{
+	for (unsigned round = 0; round < 8; round++) {
+		moirai_executor *ex = pool_new(1 + round % 2);
+		struct gate gate = {0};
+		for (uint32_t i = 0; i < COUNT / 50; i++)
+			REQUIRE(moirai_spawn(ex, NULL, gate_wait, &gate, NULL) == 0);
+		moirai_os_sleep(2 * MOIRAI_MS);
+		gate_open(&gate);
+		CHECK(moirai_executor_drain(ex, MOIRAI_NEVER) == 0);
+		CHECK(moirai_executor_destroy(ex) == 0);
+	}
+}
+
 static void many_tasks_park_on_words_of_their_own(void)
 {
 	static uint32_t words[COUNT];
@@ -65,5 +80,5 @@ static void many_sleepers_all_wake(void)
 	CHECK(moirai_executor_destroy(ex) == 0);
 }
 
-TAP_MAIN(TEST(many_tasks_park_at_once), TEST(many_tasks_park_on_words_of_their_own),
-	TEST(many_sleepers_all_wake))
+TAP_MAIN(TEST(many_tasks_park_at_once), TEST(pools_that_parked_are_destroyed_again_and_again),
+	TEST(many_tasks_park_on_words_of_their_own), TEST(many_sleepers_all_wake))

@@ -18,6 +18,8 @@ static void wrong_attributes_are_refused(void)
 	CHECK(moirai_executor_create(NULL, NULL) == -EINVAL);
 	moirai_executor_attr attr = {.workers = MOIRAI_EXECUTOR_WORKERS_MAX + 1};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
+	attr = (moirai_executor_attr){.size = UINT32_MAX}; /* is not looked at that far */
+	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
 	attr = (moirai_executor_attr){.stack_size_bytes = 1u << 30};
 	CHECK(moirai_executor_create(&ex, &attr) == -EINVAL);
 	attr = (moirai_executor_attr){.cpus_count = 1};

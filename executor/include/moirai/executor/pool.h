@@ -33,7 +33,8 @@ typedef struct moirai_executor_attr {
 	const uint32_t *cpus; /* worker i is bound to cpus[i % cpus_count]; NULL: unbound */
 	uint32_t cpus_count;
 	uint32_t stack_size_bytes; /* of a task: rounded up to a class (16K, 64K, 256K, 1M) */
-	uint64_t tasks_max;        /* live tasks; beyond it spawn returns -EAGAIN */
+	uint64_t tasks_max;        /* live tasks; beyond it spawn returns -EAGAIN. Counted in blocks of
+	                              1023, and each spawning thread may have one of its own */
 	uint64_t parked_max;   /* stacks, that is tasks parked at once; 0: what the system allows */
 	uint32_t blocking_max; /* spare threads for moirai_blocking() */
 	uint32_t spin_rounds;  /* looks of an idle worker before it sleeps */

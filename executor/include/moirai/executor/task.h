@@ -79,7 +79,7 @@ MOIRAI_API moirai_task_id moirai_task_id_of(const moirai_task *task);
 
 /**
  * Copies the task's name, or "" when it has none, to buffer with a terminating 0 (at most size_bytes
- * with it). Returns the length of the name.
+ * with it; NULL: to none). Returns the length of the name.
  */
 MOIRAI_API size_t moirai_task_name(const moirai_task *task, char *buffer, size_t size_bytes);
 
