@@ -247,16 +247,20 @@ static void a_sleeper_learns_of_the_first_deadline_in_mode_2(void)
 	end();
 }
 
+/* Preemptions by the size of the scenario: the whole program is to take 10 s; --bound N goes deeper. */
 #define EXHAUSTED(function, preemptions) \
 	MODEL_CLEAN(function, .exhaust = true, .bound = (preemptions), .limit = 5000000)
+/* Four threads: all schedules of one preemption, and a sample of those of any number. */
+#define SAMPLED(function)                                                                          \
+	MODEL_CLEAN(function, .exhaust = true, .bound = 1),                                        \
+		MODEL_CLEAN(function, .modes = MODEL_PCT | MODEL_RANDOM, .limit = 150000)
 
-MODEL_MAIN(EXHAUSTED(a_sleeper_is_woken_in_mode_0, 6), EXHAUSTED(a_sleeper_is_woken_in_mode_1, 5),
-	EXHAUSTED(a_sleeper_is_woken_in_mode_2, 5), EXHAUSTED(two_jobs_wake_two_sleepers, 3),
-	EXHAUSTED(two_jobs_wake_two_sleepers_in_mode_2, 2),
-	EXHAUSTED(the_awakened_wakes_the_next, 3),
-	EXHAUSTED(two_publishers_wake_two_sleepers, 2),
+MODEL_MAIN(EXHAUSTED(a_sleeper_is_woken_in_mode_0, 6), EXHAUSTED(a_sleeper_is_woken_in_mode_1, 4),
+	EXHAUSTED(a_sleeper_is_woken_in_mode_2, 4), EXHAUSTED(two_jobs_wake_two_sleepers, 2),
+	SAMPLED(two_jobs_wake_two_sleepers_in_mode_2), EXHAUSTED(the_awakened_wakes_the_next, 3),
+	SAMPLED(two_publishers_wake_two_sleepers),
 	EXHAUSTED(the_mode_rises_under_a_publisher, 2),
-	EXHAUSTED(the_mode_falls_under_a_sleeper, 4), EXHAUSTED(quit_gets_everybody_up, 2),
+	EXHAUSTED(the_mode_falls_under_a_sleeper, 3), EXHAUSTED(quit_gets_everybody_up, 2),
 	EXHAUSTED(a_sleeper_learns_of_the_first_deadline, 4),
 	EXHAUSTED(a_sleeper_learns_of_the_first_deadline_in_mode_2, 4),
 	EXHAUSTED(a_keeper_learns_of_an_earlier_deadline, 4),
