@@ -28,7 +28,11 @@
 #define MOIRAI_UNLIKELY(x)    __builtin_expect(!!(x), 0)
 #define MOIRAI_NOINLINE       __attribute__((noinline))
 #define MOIRAI_ALWAYS_INLINE  inline __attribute__((always_inline))
-#define MOIRAI_COLD           __attribute__((cold, noinline))
+/*
+ * A slow path: out of line. Not the compiler's `cold`: gcc 12 moves the code around a call of a cold
+ * function that returns out of the hot section with it (a spawn jumped there and back each time).
+ */
+#define MOIRAI_COLD           __attribute__((noinline))
 #define MOIRAI_NORETURN       __attribute__((noreturn))
 #define MOIRAI_MUST_CHECK     __attribute__((warn_unused_result))
 #define MOIRAI_MAYBE_UNUSED   __attribute__((unused))
