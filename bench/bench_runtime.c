@@ -259,7 +259,7 @@ static void set_and_unpark(void *arg)
 	moirai_unpark(word, 1);
 }
 
-static void wait_for(uint32_t *word, uint32_t value)
+static MOIRAI_ALWAYS_INLINE void wait_for(uint32_t *word, uint32_t value)
 {
 	for (uint32_t seen; (seen = moirai_load_acquire(word)) != value;) /* pairs with the release before unpark */
 		moirai_park(word, seen, MOIRAI_NEVER);
@@ -287,7 +287,8 @@ struct table_tennis {
 	uint64_t rounds;
 };
 
-static void play(struct table_tennis *t, uint32_t me)
+/* One call site for both players: what is measured is the switch, not the return predictor. */
+static MOIRAI_NOINLINE void play(struct table_tennis *t, uint32_t me)
 {
 	for (uint64_t i = 0; i < t->rounds; i++) {
 		wait_for(&t->ball, me);

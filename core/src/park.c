@@ -224,7 +224,8 @@ static int park_fiber(moirai__context *context, const uint32_t *word, uint32_t e
 	enqueue(bucket, node, flags);
 	MOIRAI_NOISE(); /* Nobody may find the node yet, however long this takes. */
 	ops->leave(context, node, (moirai__park_ticket)bucket);
-	ops->resumed(node);
+	if (MOIRAI_UNLIKELY(deadline_ns != MOIRAI_NEVER))
+		ops->resumed(node);
 	return fiber_result(node);
 }
 

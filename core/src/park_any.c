@@ -207,7 +207,8 @@ static int any_fiber(struct any *any, moirai__context *context, uint64_t deadlin
 	if (moirai_load_relaxed(&any->claim->word) == MOIRAI__CLAIM_FORMING) {
 		ops->leave(context, &any->fiber->node_,
 			(moirai__park_ticket)any->fiber | PARK_TICKET_ANY);
-		ops->resumed(&any->fiber->node_);
+		if (deadline_ns != MOIRAI_NEVER)
+			ops->resumed(&any->fiber->node_);
 	} else {
 		ops->abandon(context, &any->fiber->node_);
 	}

@@ -138,10 +138,7 @@ static void context_leave(
 
 static void context_resumed(struct moirai__wait_node *node)
 {
-	(void)node;
-	struct fiber *fiber = worker_self()->current;
-	if (fiber->deadline.home != NULL)
-		timers_disarm(&fiber->deadline);
+	timers_disarm(&MOIRAI_CONTAINER_OF(node, struct fiber, park.node_)->deadline);
 }
 
 bool fiber_cancelled(moirai__parker *parker)

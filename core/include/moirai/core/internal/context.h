@@ -40,7 +40,7 @@ typedef struct moirai__context_ops {
 	 */
 	void (*leave)(struct moirai__context *context, struct moirai__wait_node *node,
 		moirai__park_ticket ticket);
-	/* 3. After 2b, in the fiber: disarm the timer (waits out a firing in progress). */
+	/* 3. After 2b, in the fiber, if there was a deadline: disarm the timer (waits out its firing). */
 	void (*resumed)(struct moirai__wait_node *node);
 	/*
 	 * Any thread, no lock of park held: put the fiber into a run queue. Exactly once per `leave`,
