@@ -174,22 +174,34 @@ static void join_one(struct bench *b)
 	stop(b, "join_one", n);
 }
 
+/* Joined as they were spawned, or the youngest first: the memory of n cells is walked up or down. */
+static void spawn_round(struct bench *b, moirai_task **all, uint64_t n, bool youngest_first)
+{
+	start(b);
+	for (uint64_t i = 0; i < n; i++)
+		MUST(moirai_spawn(b->executor, NULL, nothing, NULL, &all[i]));
+	for (uint64_t i = 0; i < n; i++)
+		MUST(moirai_task_join(all[youngest_first ? n - 1 - i : i], NULL));
+}
+
 static void spawn_all(struct bench *b, uint64_t n)
 {
 	moirai_task **all = malloc(n * sizeof(*all));
 
 	EXPECT(all);
 	memset(all, 0, n * sizeof(*all)); /* the handles' own pages are not what is measured */
-	for (int round = 0; round < 3; round++) {
-		start(b);
-		for (uint64_t i = 0; i < n; i++)
-			MUST(moirai_spawn(b->executor, NULL, nothing, NULL, &all[i]));
-		for (uint64_t i = 0; i < n; i++)
-			MUST(moirai_task_join(all[i], NULL));
-		if (round == 0)
-			stop(b, "all_cold", n);
-	}
+	spawn_round(b, all, n, false);
+	stop(b, "all_cold", n);
+	for (int round = 0; round < 2; round++)
+		spawn_round(b, all, n, false);
 	stop(b, "all_warm", n);
+	for (int round = 0; round < 2; round++)
+		spawn_round(b, all, n, true);
+	stop(b, "all_warm_youngest_first", n);
+	/* A fifth of the cells: they stay in the caches. */
+	for (int round = 0; round < 3; round++)
+		spawn_round(b, all, n / 5, false);
+	stop(b, "all_warm_small", n / 5);
 	free(all);
 }
 
