@@ -195,8 +195,9 @@ static void everything_runs_once(unsigned count)
 	moirai_store_seq_cst(&stopping, 1u);
 	moirai__idle_wake_all(&idle);
 	moirai_scheduler_stats sum = {.picks = 0};
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++) /* all of them, before any queue goes: thieves look at all */
 		CHECK(moirai_os_thread_join(workers[i]) == 0);
+	for (unsigned i = 0; i < count; i++) {
 		moirai_scheduler_stats stats;
 		moirai__queues_stats(&worker[i].queues, &stats);
 		sum.steals_items += stats.steals_items;
