@@ -491,15 +491,15 @@ static void on_alarm(int signal)
 static void signals_do_not_end_a_park(void)
 {
 	uint32_t word = 0;
-	struct sigaction action = {.sa_handler = on_alarm}, old;
+	struct sigaction action = {.sa_handler = on_alarm};
 	struct itimerval storm = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
-	REQUIRE(sigaction(SIGALRM, &action, &old) == 0);
+	REQUIRE(sigaction(SIGALRM, &action, NULL) == 0);
 	REQUIRE(setitimer(ITIMER_REAL, &storm, NULL) == 0);
 	uint64_t start = moirai_now();
 	CHECK(moirai_park(&word, 0, moirai_deadline_after(100 * MOIRAI_MS)) == -ETIMEDOUT);
 	CHECK(moirai_now() - start >= 100 * MOIRAI_MS);
+	/* The handler stays: emulators deliver the last alarm late. */
 	setitimer(ITIMER_REAL, &off, NULL);
-	sigaction(SIGALRM, &old, NULL);
 	check_nobody_waits();
 }
 
