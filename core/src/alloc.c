@@ -26,6 +26,7 @@
 
 #include <moirai/core/atomic.h>
 #include <moirai/core/internal/fault.h>
+#include <moirai/core/observer.h>
 #include <moirai/core/os.h>
 
 #define ALIGNMENT_MIN 16
@@ -174,6 +175,7 @@ void *moirai_alloc_aligned(size_t size_bytes, size_t alignment)
 	((struct note *)(void *)pointer)[-1] =
 		(struct note){size_bytes, (uint32_t)alignment, check_of(pointer, size_bytes)};
 	count_alloc(size_bytes);
+	MOIRAI_OBSERVE(MOIRAI_EVENT_ALLOC, pointer);
 	return pointer;
 }
 
@@ -210,6 +212,7 @@ void moirai_free(void *pointer)
 		return;
 	struct note *note = note_of(pointer);
 	size_t size_bytes = note->size_bytes, alignment = note->alignment;
+	MOIRAI_OBSERVE(MOIRAI_EVENT_FREE, pointer);
 	note->check = 0;
 	count_free(size_bytes);
 	allocator.free(

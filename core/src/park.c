@@ -57,6 +57,7 @@
 
 #include <errno.h>
 #include <moirai/core/internal/noise.h>
+#include <moirai/core/observer.h>
 #include <moirai/core/os.h>
 
 uint32_t park_record_since;
@@ -116,6 +117,7 @@ static int park_thread(const uint32_t *word, uint32_t expected, const moirai__pa
 	void *arg, unsigned flags, uint64_t deadline_ns)
 {
 	moirai__wait_node node;
+	MOIRAI_OBSERVE(MOIRAI_EVENT_PARK, word);
 	node.kind = MOIRAI__WAIT_THREAD;
 	node.flags = 0;
 	node.hooks = hooks;
@@ -208,6 +210,7 @@ static int park_fiber(moirai__context *context, const uint32_t *word, uint32_t e
 	moirai__wait_node *node = &fiber->node_;
 	if (deadline_ns != MOIRAI_NEVER && deadline_ns <= moirai_now())
 		return fiber_refuse_late(word, expected, hooks, arg, fiber);
+	MOIRAI_OBSERVE(MOIRAI_EVENT_PARK, word);
 	fiber_node_init(fiber, word, hooks, arg);
 	int rc = ops->prepare(context, node, deadline_ns);
 	if (MOIRAI_UNLIKELY(rc < 0))
@@ -283,6 +286,8 @@ unsigned moirai_unpark(const uint32_t *word, unsigned count)
 		MOIRAI_NOISE();
 		park_fire(&wakes);
 	}
+	if (woken)
+		MOIRAI_OBSERVE(MOIRAI_EVENT_UNPARK, word);
 	return woken;
 }
 

@@ -33,6 +33,7 @@
 
 #include <errno.h>
 #include <moirai/core/internal/noise.h>
+#include <moirai/core/observer.h>
 #include <moirai/core/os.h>
 
 /* Most selects have few cases; a frame of 6 KiB would be rude to small stacks. */
@@ -232,6 +233,7 @@ static int any_wait(struct any *any, uint64_t deadline_ns)
 	moirai__claim claim;
 	moirai__context *context = moirai__context_current();
 	any->queued = 0;
+	MOIRAI_OBSERVE(MOIRAI_EVENT_PARK, any->cases[0].word);
 	any->fiber = context ? context->fiber : NULL;
 	any->claim = any->fiber ? &any->fiber->claim_ : &claim;
 	return any->fiber ? any_fiber(any, context, deadline_ns) : any_thread(any, deadline_ns);

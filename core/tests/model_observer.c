@@ -6,6 +6,7 @@
  * Bugs: 1 the change has no heavy fence; 2 the emitter has no light fence; 3 the releases of sequence
  * and slot (the 32-bit ones) are relaxed.
  */
+#define MOIRAI_OBSERVER 1 /* the tester does without it elsewhere */
 #include <moirai/core/atomic.h>
 #include <moirai/core/observer.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The observer, compiled with a table of two slots: what happens to the third thread. */
+/* The observer, compiled with a table of three slots, one for main: what happens to the third thread. */
 #include <moirai/core/clock.h>
 #include <moirai/core/observer.h>
 #include <moirai/core/os.h>
@@ -29,7 +29,7 @@ static void emit_and_stay(void *arg)
 
 static void the_third_thread_loses_its_events_and_they_are_counted(void)
 {
-	moirai_observer observer = {MOIRAI_EVENT_ALL, hear, NULL};
+	moirai_observer observer = {MOIRAI_EVENT_BIT(MOIRAI_EVENT_USER), hear, NULL};
 	moirai_observer_stats stats;
 	moirai_os_thread threads[3];
 	REQUIRE(moirai_observer_attach(&observer) == 0);
@@ -39,13 +39,13 @@ static void the_third_thread_loses_its_events_and_they_are_counted(void)
 			moirai_os_sleep(200 * MOIRAI_US);
 	}
 	moirai_observer_stats_get(&stats);
-	CHECK(heard == 2 && stats.unslotted == 1 && stats.threads == 2 && stats.threads_max == 2);
+	CHECK(heard == 2 && stats.unslotted >= 1 && stats.threads == 3 && stats.threads_max == 3);
 	/* When one of the two ends, its slot serves the next thread. */
 	moirai_store_release(&leave, 1);
 	for (int i = 0; i < 3; i++)
 		moirai_os_thread_join(threads[i]);
 	moirai_observer_stats_get(&stats);
-	CHECK(stats.threads == 0);
+	CHECK(stats.threads == 1);
 	uint32_t before = heard;
 	REQUIRE(moirai_os_thread_create(&threads[0], NULL, emit_and_stay, NULL) == 0);
 	moirai_os_thread_join(threads[0]);

@@ -23,6 +23,8 @@
 
 #include <string.h>
 
+#include <moirai/core/observer.h>
+
 void moirai__queues_init(struct moirai__queues *queues, const struct moirai__item_ops *ops)
 {
 	memset(queues, 0, sizeof(*queues));
@@ -151,8 +153,10 @@ uintptr_t moirai__queues_steal(
 	}
 	if (!item && moirai__yield_queue_count(&victim->yielded_))
 		item = steal_yielded(victim, own, amount);
-	if (item)
+	if (item) {
 		moirai__count(&own->stats_.steals_won, 1);
+		MOIRAI_OBSERVE(MOIRAI_EVENT_STEAL, (const void *)(item & ~(uintptr_t)1));
+	}
 	return item;
 }
 

@@ -42,6 +42,8 @@
 
 #include <string.h>
 
+#include <moirai/core/observer.h>
+
 /* Pauses between two looks: about 0.3 us, long beside a look, short beside a wake-up. */
 #define SEARCH_PAUSES 16
 /* Rounds before the processor is given away. */
@@ -240,8 +242,11 @@ static void sleep_really(struct moirai__search *search)
 {
 	moirai_scheduler_stats *stats = &search->queues_->stats_;
 	moirai__queues_trim(search->queues_);
-	switch (moirai__idle_sleep(
-		search->idle_, search->sleeper_, &search->ops_->idle, search->arg_)) {
+	MOIRAI_OBSERVE(MOIRAI_EVENT_SLEEP, search->sleeper_);
+	enum moirai__slept slept = moirai__idle_sleep(
+		search->idle_, search->sleeper_, &search->ops_->idle, search->arg_);
+	MOIRAI_OBSERVE(MOIRAI_EVENT_WAKE, search->sleeper_);
+	switch (slept) {
 	case MOIRAI__SLEPT_WOKEN:
 		moirai__count(&stats->wakes, 1);
 		moirai__count(&stats->sleeps, 1);

@@ -17,14 +17,21 @@
 #include <moirai/core/atomic.h>
 #include <moirai/core/base.h>
 
-/* 0 compiles every point out; set by the build option `observer`. */
+/* 0 compiles every point out; set by the build option `observer`. The tester links no observer. */
 #ifndef MOIRAI_OBSERVER
+#ifdef MOIRAI_MODEL
+#define MOIRAI_OBSERVER 0
+#else
 #define MOIRAI_OBSERVER 1
+#endif
 #endif
 
 MOIRAI_BEGIN_DECLS
 
-/* What is reported, and which object comes along. Below 32, so that a set of kinds is a word. */
+/*
+ * What is reported, and which object comes along. Below 32, so that a set of kinds is a word. Locks
+ * and I/O are reported by the components that bring them; so far these kinds, and USER, are free.
+ */
 typedef enum moirai_event {
 	MOIRAI_EVENT_SPAWN,        /* a task was accepted: the task */
 	MOIRAI_EVENT_START,        /* a task starts to run: the task */
@@ -32,11 +39,11 @@ typedef enum moirai_event {
 	MOIRAI_EVENT_CANCEL,       /* a task or token was cancelled: the object */
 	MOIRAI_EVENT_PARK,         /* the caller is about to wait: the word's address */
 	MOIRAI_EVENT_UNPARK,       /* somebody was woken: the word's address */
-	MOIRAI_EVENT_STEAL,        /* a worker took work from another: the task */
+	MOIRAI_EVENT_STEAL,        /* a worker took work from another: the oldest item of the loot */
 	MOIRAI_EVENT_WORKER_START, /* a worker thread begins its loop: the worker */
 	MOIRAI_EVENT_WORKER_STOP,  /* ... and leaves it: the worker */
-	MOIRAI_EVENT_SLEEP,        /* a worker has nothing to do and sleeps: the worker */
-	MOIRAI_EVENT_WAKE,         /* ... and is awake again: the worker */
+	MOIRAI_EVENT_SLEEP,        /* a worker has nothing to do and sleeps: its sleeper */
+	MOIRAI_EVENT_WAKE,         /* ... and is awake again: its sleeper */
 	MOIRAI_EVENT_ALLOC,        /* memory was allocated: the block */
 	MOIRAI_EVENT_FREE,         /* memory is about to be freed: the block */
 	MOIRAI_EVENT_LOCK_WAIT,    /* a lock was not free: the lock */
