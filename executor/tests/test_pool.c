@@ -109,6 +109,29 @@ static void the_limit_of_tasks_is_an_error(void)
 	CHECK(moirai_executor_destroy(ex) == 0);
 }
 
+static void spawn_and_join_one(void *arg)
+{
+	moirai_task *task = NULL;
+	int *rc = arg;
+	*rc = moirai_spawn(moirai_executor_current(), NULL, nothing, NULL, &task);
+	if (*rc == 0)
+		*rc = moirai_task_join(task, NULL);
+}
+
+/* Cells come in blocks, one block to each thread that spawns: the first must not take them all. */
+static void a_small_limit_leaves_cells_for_each_thread(void)
+{
+	moirai_executor *ex = NULL;
+	moirai_executor_attr attr = {.size = sizeof(attr), .workers = 1, .tasks_max = 1};
+	REQUIRE(moirai_executor_create(&ex, &attr) == 0);
+	moirai_task *task = NULL;
+	int rc = 1;
+	REQUIRE(moirai_spawn(ex, NULL, spawn_and_join_one, &rc, &task) == 0);
+	CHECK(moirai_task_join(task, NULL) == 0);
+	CHECK(rc == 0);
+	CHECK(moirai_executor_destroy(ex) == 0);
+}
+
 static void the_limit_of_stacks_only_delays(void)
 {
 	moirai_executor *ex = NULL;
@@ -444,7 +467,8 @@ static void the_pool_speaks_the_interfaces_of_core(void)
 
 TAP_MAIN(TEST(wrong_attributes_are_refused), TEST(an_older_program_may_pass_a_shorter_struct),
 	TEST(the_default_uses_what_the_process_may), TEST(every_attribute_is_accepted),
-	TEST(the_limit_of_tasks_is_an_error), TEST(the_limit_of_stacks_only_delays),
+	TEST(the_limit_of_tasks_is_an_error), TEST(a_small_limit_leaves_cells_for_each_thread),
+	TEST(the_limit_of_stacks_only_delays),
 	TEST(drain_waits_for_what_tasks_spawn), TEST(drain_keeps_its_deadline),
 	TEST(a_task_cannot_end_its_own_pool), TEST(shutdown_ends_every_wait),
 	TEST(shutdown_completes_what_never_ran), TEST(pools_do_not_know_each_other),

@@ -52,7 +52,7 @@ typedef struct moirai_coroutine_attr {
 	 * guard page and the coroutine's own data inside. 0: 64 KiB. */
 	size_t stack_bytes;
 	const char *name; /* for the overflow report; not copied; may be NULL */
-	bool own_fp_modes; /* rounding mode and traps are its own and kept over a yield; some 20 ns a switch */
+	bool own_fp_modes; /* rounding mode and traps are its own and kept over a yield; about 2 ns a switch */
 } moirai_coroutine_attr;
 
 /**

@@ -70,7 +70,7 @@ MOIRAI_API void moirai_cancel_destroy(moirai_cancel *token);
  * 0: this call cancelled it, and all callbacks that it took have returned; -EALREADY: it was
  * cancelled before (the first reason stays; another thread may still be calling callbacks);
  * -EINVAL: token is NULL or reason is positive. Never allocates; holds the tree's lock for the walk
- * over the descendants (about 5 ns each). Not from a signal handler.
+ * over the descendants. Not from a signal handler.
  */
 MOIRAI_API int moirai_cancel_request(moirai_cancel *token, int reason);
 
@@ -118,7 +118,7 @@ typedef struct moirai_cancel_callback {
  *
  * 0: registered; -ECANCELED: the token is cancelled already, nothing was registered and nothing will
  * be called; -EBUSY: it is registered already; -EINVAL: an argument is NULL. Never allocates; takes
- * the tree's lock (about 20 ns).
+ * the tree's lock: siblings of one tree contend for it.
  */
 MOIRAI_API int moirai_cancel_register(
 	moirai_cancel *token, moirai_cancel_callback *callback, moirai_cancel_fn fn, void *self);

@@ -37,7 +37,7 @@ MOIRAI_BEGIN_DECLS
  *
  * When several apply: -EAGAIN before -ECANCELED before -ETIMEDOUT; a wake-up that came first is
  * never turned into an error. Never allocates. A caller in a task may come back on another thread.
- * About 12 ns when the word differs, one RMW and a switch for a task, a system call for a thread.
+ * A load when the word differs at once; else one RMW and a switch for a task, a system call for a thread.
  */
 MOIRAI_API int moirai_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 

@@ -21,8 +21,9 @@ MOIRAI_BEGIN_DECLS
  *
  * Once started, fn is waited for even if the task is cancelled: arg may lie on the caller's stack.
  * Spare threads are started on demand up to the attribute blocking_max and end when idle; above the
- * limit calls queue up. Where the system refuses the very first thread fn runs in place. Costs two
- * thread wake-ups, 10 us or so: worth it for what may take longer.
+ * limit calls queue up, so fn must not wait for a task whose own call may stand in that queue. Where
+ * the system refuses the very first thread fn runs in place. Costs two thread wake-ups, 10 us or so:
+ * worth it for what may take longer.
  */
 MOIRAI_API int moirai_blocking(moirai_task_fn fn, void *arg);
 

@@ -21,7 +21,7 @@ MOIRAI_API moirai_task *moirai_task_current(void);
 MOIRAI_API int moirai_task_return(void *result);
 
 /**
- * Lets the other runnable tasks of this worker go first: 5 ns between two tasks. Returns at once
+ * Lets the other runnable tasks of this worker go first: 8 ns between two tasks. Returns at once
  * when there is none. A plain thread offers its processor to another thread. Not a cancellation
  * point; the task may come back on another worker.
  */

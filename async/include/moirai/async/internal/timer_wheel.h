@@ -60,7 +60,7 @@ MOIRAI_API void moirai__timer_wheel_fini(struct moirai__timer_wheel *wheel);
 
 /**
  * Starts a timer that is not pending. A deadline in the past is delivered by the next expire().
- * -ENOMEM: not started; only here does the wheel allocate, and not in steady state. About 5 ns.
+ * -ENOMEM: not started; only here does the wheel allocate, and not in steady state. Start and cancel: about 10 ns.
  */
 MOIRAI_API MOIRAI_MUST_CHECK int moirai__timer_start(
 	struct moirai__timer_wheel *wheel, struct moirai__timer *timer, uint64_t deadline_ns);
