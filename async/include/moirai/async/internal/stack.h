@@ -112,6 +112,9 @@ static MOIRAI_ALWAYS_INLINE struct moirai__fiber *moirai__stack_get(struct moira
 	}
 	cache->head[size_class] = (struct moirai__fiber *)fiber->next;
 	cache->count[size_class]--;
+#ifdef MOIRAI_DEBUG
+	fiber->words.sp = fiber; /* in use, for the check in put */
+#endif
 	return fiber;
 }
 
@@ -122,6 +125,7 @@ static MOIRAI_ALWAYS_INLINE void moirai__stack_put(struct moirai__stack_pool *po
 	moirai__stack_class size_class = (moirai__stack_class)fiber->stack_class;
 	if (MOIRAI_ASAN || MOIRAI_TSAN || MOIRAI_UNLIKELY(fiber->flags))
 		moirai__stack_retire(fiber);
+	MOIRAI_DEBUG_ASSERT(fiber->words.sp != NULL); /* or it is given back twice */
 	fiber->words.sp = NULL; /* tells debuggers that it is free */
 	fiber->next = (uintptr_t)cache->head[size_class];
 	cache->head[size_class] = fiber;
